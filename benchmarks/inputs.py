@@ -232,7 +232,7 @@ def config_text(raster: str, projection: str, layers: Sequence[str], sheet: tupl
     )
     return (
         f'[raster]\npath = "{raster}"\n\n'
-        f'[map]\nprojection = "{projection}"\nsize = {list(sheet)}\ntitle = "Snowfall {{name}}"\n\n'
+        f'[map]\nstyle = "plain"\nprojection = "{projection}"\nsize = {list(sheet)}\ntitle = "Snowfall {{name}}"\n\n'
         f'[colors]\ncolormap = "turbo"\nlevels = {list(LEVELS)}\nlabel = "Snowfall (in)"\n'
         f"{features}"
     )

@@ -114,7 +114,7 @@ def print_overlays(repeat: int, *, small: bool) -> None:
         weather, places = write_weather(Path(name), size), write_places(Path(name))
         plain: dict[str, Any] = {
             "raster": {"path": weather, "band": 1},
-            "map": {"size": pixels, "dpi": 100},
+            "map": {"style": "plain", "size": pixels, "dpi": 100},
             "colors": {"levels": [*range(990, 1040, 5)]},
             "output": {"png": "rgb"},
         }

@@ -8,7 +8,8 @@
     ├── OutputError                      the output folder cannot be used                2
     │   └── LockedError                  another run is writing to the output folder     4
     ├── InputError                       an input that all maps need cannot be read      3
-    │   ├── RasterError
+    │   ├── RasterError                  the raster cannot be opened or decoded
+    │   │   └── RasterReplacedError      the file of the raster was replaced while it was in use
     │   └── FeaturesError
     ├── RegionError                      one region cannot be drawn; other regions can   1
     │   ├── NoOverlapError               the region lies outside the raster

@@ -187,6 +187,7 @@ COMMANDS = Registry(
     cost="cost:cost",
     prepare="prepare:prepare",
     schema="schema:schema",
+    serve="serve:serve",
 )
 DRAWING = Registry(
     None,
@@ -248,6 +249,7 @@ LAYERS = Registry(
             "statistics",
             "output",
             "run",
+            "serve",
         ),
     ),
     arrows="arrows:Arrows",

@@ -292,12 +292,23 @@ def colorbar_label(long_name: str, units: str) -> str:
     >>> colorbar_label("Snow water equivalent", "kg m-2")
     'Snow water equivalent (kg m⁻²)'
     """
+    shown = units_label(units)
+    return f"{long_name} ({shown})" if shown else long_name
+
+
+def units_label(units: str) -> str:
+    """Return units as people write them.
+
+    Examples
+    --------
+    >>> [units_label(units) for units in ("degC", "kg m-2", "1")]
+    ['°C', 'kg m⁻²', '']
+    """
     superscripts = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
     units = units.removeprefix(DELTA)
     shown = _UNIT_SYMBOLS.get(units, units)
     shown = re.sub(r"(?<=[A-Za-z])\^?(-?\d+)\b", lambda power: power[1].translate(superscripts), shown)
-    shown = re.sub(r"\bug\b", "µg", shown)
-    return f"{long_name} ({shown})" if shown else long_name
+    return re.sub(r"\bug\b", "µg", shown)
 
 
 _PLAIN = 1e-5, 1e15

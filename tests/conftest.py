@@ -22,9 +22,10 @@ import pytest
 from affine import Affine
 from loggers import fresh_logging
 from numpy.typing import NDArray
-from warm_start import USUAL_MODULES, WORKER_MODULES, Command, WarmProcess
+from warm_start import DEFAULT_STYLE, USUAL_MODULES, WORKER_MODULES, Command, WarmProcess
 
 from regionplot.cli import commands
+from regionplot.settings import styles
 from regionplot.settings.config import Config
 from regionplot.settings.loading import read_config
 from regionplot.shared.data import SharedData
@@ -32,10 +33,9 @@ from regionplot.shared.data import SharedData
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell starts background jobs with SIGINT ignored
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-multiprocessing.set_forkserver_preload(
-    ["regionplot.runs.task", *WORKER_MODULES]
-)  # only the server imports the modules, not each worker
+multiprocessing.set_forkserver_preload(list(WORKER_MODULES))  # only the server imports the modules, not each worker
 
+styles.DEFAULT_STYLE = DEFAULT_STYLE
 importlib.metadata.version = functools.cache(importlib.metadata.version)  # each digest asks for many versions
 gc.set_threshold(5000, 10, 20)  # a collection of all objects takes long, because pytest keeps all tests
 
@@ -219,8 +219,8 @@ def write_vector(tmp_path: Path) -> Callable[..., Path]:
         path = tmp_path / name
         wkb = np.array([None if g is None else shapely.to_wkb(g) for g in geometries], dtype=object)
         kind = options.pop("geometry_type", None) or next(g.geom_type for g in geometries if g is not None)
-        fields = [np.arange(len(geometries))]
-        pyogrio.raw.write(path, wkb, fields, ["id"], geometry_type=kind, crs=crs, **options)
+        fields = options.pop("fields", {"id": np.arange(len(geometries))})
+        pyogrio.raw.write(path, wkb, [*fields.values()], [*fields], geometry_type=kind, crs=crs, **options)
         return path
 
     return write

@@ -13,6 +13,7 @@ exit status. Only the imports are done. Tests of the start itself, of limits and
 from __future__ import annotations
 
 import functools
+import gc
 import importlib
 import importlib.metadata
 import json
@@ -26,20 +27,34 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, NoReturn
 
 _LONGEST_REQUEST = 100_000
+
+
+def _modules_of(package: str) -> Iterator[str]:
+    """Yield the names of all modules of a part of this package, without importing them."""
+    folder = Path(__file__).parents[1] / "regionplot" / package
+    return (f"regionplot.{package}.{path.stem}" for path in sorted(folder.glob("[a-z]*.py")))
+
+
 WORKER_MODULES = (
     "cartopy.crs",
+    "encodings.ascii",
+    "encodings.utf_16_be",
     "matplotlib.backends.backend_agg",
+    "matplotlib.figure",
     "PIL.JpegImagePlugin",
     "pyogrio.raw",
     "rasterio.shutil",
-    "regionplot.render.renderer",
     "regionplot.runs.digests",
+    "regionplot.runs.task",
+    *_modules_of("colors"),
+    *_modules_of("layers"),
+    *_modules_of("render"),
 )
 """Modules that workers import, and that import most other modules."""
 MODULES = (
@@ -47,15 +62,17 @@ MODULES = (
     "encodings.utf_8_sig",
     "pint",
     "platformdirs.unix",
-    "regionplot.cli.prepare",
-    "regionplot.cli.draw_maps",
-    "regionplot.cli.render_once",
-    "regionplot.cli.watch",
-    "regionplot.prepare.run",
     "rioxarray",
     "scipy.ndimage",
+    *_modules_of("cli"),
+    *_modules_of("executors"),
+    *_modules_of("inputs"),
+    *_modules_of("prepare"),
+    *_modules_of("runs"),
 )
 """Modules that commands import, and that import most other modules."""
+DEFAULT_STYLE = "plain"
+"""Style of the tests whose settings name no style. Most tests do not depend on the look, and their maps are small."""
 USUAL_MODULES = ("click", "numpy", "pydantic", "pyproj", "rasterio", "shapely")
 """Modules that most runs import, but neither this package nor matplotlib."""
 
@@ -233,6 +250,15 @@ def _keep_versions() -> None:
             importlib.metadata.version(name)
 
 
+def _keep_imports() -> None:
+    """Find what the modules that draw maps import. The digests of each run depend on it, and the package is fixed."""
+    from regionplot.system.code import imported_libraries, library_version
+
+    drawing = ("regionplot.layers.", "regionplot.inputs.", "regionplot.render.", "regionplot.writers.")
+    for library in imported_libraries(*(name for name in sys.modules if name.startswith(drawing))):
+        library_version(library)
+
+
 def _serve(requests: socket.socket) -> None:
     """Start a command for each request, and report each end, until the tests close their side."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # commands whose tests crash them leave no core files
@@ -310,5 +336,9 @@ if __name__ == "__main__":
     for name in sys.argv[2:]:
         importlib.import_module(name)
     _keep_versions()
+    if "regionplot" in sys.modules:
+        _keep_imports()
+    gc.collect()
+    gc.freeze()
     with socket.socket(fileno=int(sys.argv[1])) as control:
         _serve(control)

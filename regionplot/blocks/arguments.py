@@ -70,7 +70,7 @@ def check_bands(bands: Any) -> tuple[int, ...] | None:
 
 
 def check_kwargs(kwargs: Any, arguments: Any) -> None:
-    """Raise TypeError or ValueError if keyword arguments are no mapping of names, or would replace `arguments`."""
+    """Raise TypeError or ValueError if keyword arguments are not a mapping of names, or would replace `arguments`."""
     if kwargs is None:
         return
     if not isinstance(kwargs, Mapping) or not all(isinstance(name, str) for name in kwargs):
@@ -80,14 +80,14 @@ def check_kwargs(kwargs: Any, arguments: Any) -> None:
 
 
 def check_profile(profile: Any) -> None:
-    """Raise TypeError or ValueError if a profile is no mapping of names, or has a wrong key or count."""
+    """Raise TypeError or ValueError if a profile is not a mapping of names, or has a wrong key or count."""
     if profile is None:
         return
     if not isinstance(profile, Mapping) or not all(isinstance(name, str) for name in profile):
         raise TypeError(f'profile must be a mapping such as {{"dtype": "float32", "nodata": -9999}}, not {profile!r}')
     unused = [name for name in profile if name.lower() in ("mode", "fp", "sharing", "thread_safe", "opener")]
     if unused:
-        raise ValueError(f"profile has the key {unused[0]!r}, which is no property of a raster; leave it out")
+        raise ValueError(f"profile has the key {unused[0]!r}, which is not a property of a raster; leave it out")
     nodata = profile.get("nodata")
     if nodata is not None and (isinstance(nodata, bool) or not isinstance(nodata, int | float | np.number)):
         raise TypeError(f"nodata in profile must be a number or None, not {nodata!r}")
@@ -178,12 +178,12 @@ def check_grid_halo(grid: Any, halo: int, width: int) -> int:
     """
     own = grid.halo if isinstance(grid, BlockGrid) else 0
     if halo and own and halo != own:
-        raise ValueError(f"halo is {halo}, but the grid has a halo of {own}; leave one of both out")
+        raise ValueError(f"halo is {halo}, but the grid has a halo of {own}; leave one of them out")
     return max(width, own)
 
 
 def grid_of_views(views: Any, grid: Any) -> list[Window] | Iterator[Window]:
-    """Return the windows of views (x, y, width, height) of riogrande. Those of an iterator are an iterator.
+    """Return the windows of views (x, y, width, height) of riogrande. For an iterator, return an iterator.
 
     Raises
     ------
@@ -191,7 +191,7 @@ def grid_of_views(views: Any, grid: Any) -> list[Window] | Iterator[Window]:
         If there is a grid, too, or the views have another form.
     """
     if grid is not None:
-        raise ValueError("grid and views are both given; leave one of both out")
+        raise ValueError("grid and views are both given; leave one of them out")
     if isinstance(views, str | bytes | dict) or not isinstance(views, Iterable):
         raise TypeError(f"views must be tuples (x, y, width, height) of integers, not {views!r}")
     first = list(islice(views, 1)) if isinstance(views, Iterator) else list(views)
@@ -268,7 +268,7 @@ def window_of(entry: Any) -> Window:
         return _window_of_ranges(found[0])
     values = [getattr(found[0], name) for name in _FIELDS]
     if not all(isinstance(value, numbers.Real) and math.isfinite(value) for value in values):
-        raise ValueError(f"grid has a window whose offsets or sizes are no numbers: {found[0]!r}")
+        raise ValueError(f"grid has a window whose offsets or sizes are not numbers: {found[0]!r}")
     if any(value != round(value) for value in values):
         raise ValueError(f"grid has a window with fractions of cells: {found[0]!r}; round it to whole cells")
     return Window(*(round(value) for value in values))

@@ -1,4 +1,4 @@
-"""Name what an input has and the output of a run over blocks has not."""
+"""Find the parts of an input that the output of a run over blocks does not have."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Extras:
         return cls(path, tuple(places), has_mask, external if external.is_file() else None)
 
     def messages(self, read: str, output: object) -> list[str]:
-        """Return what is dropped if the input is read in a way and the result is written to an output."""
+        """Return a message for each dropped part, for a way of reading and an output."""
         found = [f"its {' and its '.join(self.places)} are not copied"] if self.places and _is_file(output) else []
         if self.has_mask and read in ("arrays", "stack"):
             found.append('its mask is ignored; read="masked" uses it')
@@ -51,7 +51,7 @@ def _is_file(output: object) -> bool:
 
 
 def warn_of_dropped(extras: Iterable[Extras], read: str, output: object) -> None:
-    """Log one warning that names all that is dropped.
+    """Log one warning that names all dropped parts.
 
     Parameters
     ----------

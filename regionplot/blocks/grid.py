@@ -144,6 +144,8 @@ class BlockGrid:
 
     def block(self, core: Window, index: tuple[int, int] | None = None) -> Block:
         """Return the block with the given core. The core can be any window of the grid."""
+        if self.halo == 0:
+            return Block(core, core, index, self.reference)
         clipped = core.expanded(self.halo).intersection(Window(0, 0, self.height, self.width))
         assert clipped is not None, "the core is in the grid"
         return Block(core, clipped, index, self.reference)

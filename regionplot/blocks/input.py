@@ -57,7 +57,7 @@ class Input:
         opening = {name.upper(): value for name, value in _options("open_options", self.open_options).items()}
         wrong = [name for name in opening if name.lower() in _NO_OPTIONS]
         if wrong:
-            raise ValueError(f"open_options takes options of GDAL's drivers, but {wrong[0].lower()} is none of them")
+            raise ValueError(f"open_options takes options of GDAL's drivers, but {wrong[0].lower()} is not one of them")
         level = opening.get("OVERVIEW_LEVEL", 0)
         if not is_integer(level) and not (isinstance(level, str) and level.removesuffix(" only").isdigit()):
             raise TypeError(f"overview_level in open_options must be an integer of at least 0, not {level!r}")
@@ -125,7 +125,7 @@ def inputs_of(
 
 
 def _completed(item: Input, bands: Any, open_options: Any, read_options: Any) -> Input:
-    """Return an input with bands and options in the place of those that it lacks."""
+    """Return an input. Bands and options that it lacks are added."""
     changes = {"bands": bands} if item.bands is None and bands is not None else {}
     changes |= {"open_options": open_options} if open_options and not item.open_options else {}
     changes |= {"read_options": read_options} if read_options and not item.read_options else {}

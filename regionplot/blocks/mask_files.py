@@ -73,7 +73,7 @@ def _link(probe: Path, path: Path) -> None:
 
 def _write_empty_mask(probe: Path, dataset: Any) -> None:
     profile = {"driver": "GTiff", "dtype": "uint8", "count": 1, "height": dataset.height, "width": dataset.width}
-    place = Affine(1, 0, 0, 0, -1, 1)  # without a place, rasterio warns
+    place = Affine(1, 0, 0, 0, -1, 1)  # without a transform, rasterio warns
     with create_raster(
         probe.with_name(probe.name + _SUFFIX), {**profile, "SPARSE_OK": True, "transform": place}
     ) as mask:

@@ -21,7 +21,7 @@ from regionplot.blocks.profile import derive_profile
 from regionplot.blocks.report import BlocksReport
 from regionplot.blocks.runner import BlockRunner, checked_options
 from regionplot.blocks.sources import Sources, check_axes, read_block, read_mask
-from regionplot.blocks.task import BlockResult, BlockWorker, cast
+from regionplot.blocks.task import BlockResult, BlockWorker, block_options, cast
 from regionplot.blocks.tile import Tile
 from regionplot.blocks.tile_arguments import check_path, check_tiles, check_value, merge_rule
 from regionplot.errors import RasterError
@@ -74,9 +74,9 @@ def mosaic(
         Path of the output. It is a GeoTIFF, or a COG if `profile` is `{"driver": "COG"}`.
     overlap : {"first", "last", "min", "max", "mean", "feather", "core"} or {0, 1, 2}
         Rule for cells in which several tiles have data. `feather` is a weighted mean. The weight is the distance from
-        the nearest edge of the tile. `core` copies each tile without its overlap, cells without data included. It needs
-        the tiles of `split_tiles`, or the results of `process_tiles` for them. 0, 1 and 2 are the rules of RSGISLib:
-        "last", and "min" and "max" with `by="pixel"`. The default of `band` is then 1.
+        the nearest edge of the tile. `core` copies each tile without its overlap, including cells without data. It
+        needs the tiles of `split_tiles`, or the results of `process_tiles` for them. 0, 1 and 2 are the rules of
+        RSGISLib: "last", and "min" and "max" with `by="pixel"`. The default of `band` is then 1.
     background : float, optional
         Value of cells in which no tile has data. By default, the nodata value of the output, or 0 if the output
         has no nodata value. The output has no mask.
@@ -128,10 +128,11 @@ def mosaic(
     grid = BlockGrid(profile["height"], profile["width"], _BLOCK, _BLOCK)
     runner = BlockRunner.of(len(grid), **run)
     warn_of_dropped([tile.extras for tile in placed], "masked", output)
-    with new_raster(output, profile, labels, runner.workers) as sink:
+    with new_raster(output, profile, labels, runner.workers, grid) as sink:
         task = _MosaicTask(
-            tuple(placed), overlap, filling, band, by, profile, output=sink.file, shares_memory=runner.shares_memory
-        )
+            tuple(placed), overlap, filling, band, by, profile,
+            output=sink.file, shares_memory=runner.shares_memory, writer=runner.writer_of(sink),
+        )  # fmt: skip
         durations = runner.run(task, grid, sink, [tile.path for tile in placed], observer)
     return BlocksReport(len(durations), time.perf_counter() - start, durations, runner.workers, runner.name)
 
@@ -261,13 +262,13 @@ class _MosaicTask(BlockWorker):
         dtype = np.dtype(self.profile["dtype"])
         decides = self.band - 1 if self.by == "pixel" and self.band is not None else None
         merge = Merge(self.overlap, (self.profile["count"], job.core.height, job.core.width), dtype, decides)
-        with gdal_options():
+        with block_options():
             for tile in self.tiles:
                 common = tile.area.intersection(job.core)
                 if common is not None:
                     self._add(merge, tile, common, job.core)
         values = cast(merge.result(self.background), dtype)
-        return self.result_of(values, checksum_of(values))
+        return self.result_of(job, values, checksum_of(values))
 
     def _add(self, merge: Merge, tile: _Tile, common: Window, core: Window) -> None:
         own = common.shifted(-tile.window.row_off, -tile.window.col_off)

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from regionplot.blocks.grid import Block
 from regionplot.blocks.read_back import Comparison, verify
 from regionplot.blocks.refusals import RefusedOptionError, refused_options
-from regionplot.blocks.sinks import LOSSY_OPTIONS, DatasetSink, write_error
+from regionplot.blocks.sinks import LOSSY_OPTIONS, DatasetSink, TileSink, write_error
 from regionplot.blocks.sources import LOSSLESS, Labels
+from regionplot.blocks.tiff_tiles import TiffTiles, are_whole_tiles, stores_plain_cells
 from regionplot.errors import Place, Problem, RasterError
-from regionplot.inputs.gdal import gdal_options
+from regionplot.inputs.gdal import gdal_options, open_own_raster
 from regionplot.system.files import atomic_replace, new_run, remove_stale_temporaries
 
+NewSink = DatasetSink | TileSink
+"""Sink of a new file."""
 _COG_PREDICTORS = {"1": "NO", "2": "STANDARD", "3": "FLOATING_POINT"}
 """Names of the predictors of GeoTIFF in GDAL's COG driver."""
 
@@ -52,7 +56,9 @@ def open_for_update(path: Path) -> Any:
 
 
 @contextmanager
-def new_raster(path: Path, profile: Mapping[str, Any], labels: Labels | None, readers: int) -> Iterator[DatasetSink]:
+def new_raster(
+    path: Path, profile: Mapping[str, Any], labels: Labels | None, readers: int, blocks: Iterable[Block] = ()
+) -> Iterator[NewSink]:
     """Create a raster. At the end, read it back and replace the old file.
 
     Parameters
@@ -65,10 +71,12 @@ def new_raster(path: Path, profile: Mapping[str, Any], labels: Labels | None, re
         Labels of the bands, and tags.
     readers : int
         Number of threads that read the raster back.
+    blocks : BlockGrid, list of Block, or other iterable
+        The blocks that will be written. Without compression, whole tiles are written without GDAL.
 
     Yields
     ------
-    DatasetSink
+    DatasetSink or TileSink
         Receives the blocks.
 
     Raises
@@ -85,13 +93,13 @@ def new_raster(path: Path, profile: Mapping[str, Any], labels: Labels | None, re
     remove_stale_temporaries([path.parent])
     with removing_sidecars(path), os_errors_as_raster_errors(path), atomic_replace(path, run) as temporary:
         if driver == "GTIFF":
-            with _new_geotiff(path, temporary, options, labels, readers) as sink:
+            with _new_geotiff(path, temporary, options, labels, readers, blocks) as sink:
                 yield sink
             return
         check_creation(path, profile)
         tiles = path.with_name(f".{path.name}.tiles.{run}.tmp")
         try:
-            with _new_geotiff(path, tiles, _temporary_options(options), labels, readers) as sink:
+            with _new_geotiff(path, tiles, _temporary_options(options), labels, readers, blocks) as sink:
                 yield sink
             _make_cog(tiles, temporary, options)
             verify(path, temporary, sink.written, readers, _comparison(options))
@@ -138,30 +146,76 @@ def os_errors_as_raster_errors(path: Path) -> Iterator[None]:
 
 @contextmanager
 def _new_geotiff(
-    path: Path, temporary: Path, options: dict[str, Any], labels: Labels | None, readers: int
-) -> Iterator[DatasetSink]:
+    path: Path,
+    temporary: Path,
+    options: dict[str, Any],
+    labels: Labels | None,
+    readers: int,
+    blocks: Iterable[Block],
+) -> Iterator[NewSink]:
     """Create a GeoTIFF under a temporary name. At the end, close it and read it back."""
-    import rasterio  # noqa: PLC0415
-
     if not path.parent.is_dir():
         raise RasterError(Problem(f"there is no folder {path.parent}; create it first", Place(file=str(path))))
     with gdal_options():
+        sink = _new_sink(path, temporary, options, labels, blocks)
         try:
-            with refused_options(f"{path}: profile"):
-                dataset = create_raster(temporary, {"driver": "GTiff", "BIGTIFF": "IF_SAFER", **options})
-        except RefusedOptionError:
-            raise
-        except (rasterio.errors.RasterioError, OSError, ValueError, TypeError) as error:
-            raise write_error(path, str(error).replace(temporary.name, path.name)) from error
-        try:
-            if labels is not None:
-                _write_labels(dataset, labels)
-            sink = DatasetSink(dataset, str(path), is_new=True)
             yield sink
-        finally:
-            with suppress(rasterio.errors.RasterioError):  # verify detects the error
-                dataset.close()
+        except BaseException:
+            with suppress(OSError):  # an error here must not hide the first error
+                sink.close()
+            raise
+        sink.close()
     verify(path, temporary, sink.written, readers, _comparison(options))
+
+
+def _new_sink(
+    path: Path, temporary: Path, options: dict[str, Any], labels: Labels | None, blocks: Iterable[Block]
+) -> NewSink:
+    """Create a GeoTIFF, and return its sink. If GDAL is not necessary to write the blocks, it closes the file."""
+    import rasterio  # noqa: PLC0415
+
+    dataset = _created(path, temporary, options)
+    sink = DatasetSink(dataset, str(path), is_new=True)
+    try:
+        if labels is not None:
+            _write_labels(dataset, labels)
+        shape = dataset.height, dataset.width
+        if stores_plain_cells(options) and are_whole_tiles(blocks, shape, dataset.block_shapes[0]):
+            return _tile_sink(path, temporary, dataset)
+    except (rasterio.errors.RasterioError, OSError) as error:
+        sink.close()
+        raise write_error(path, error) from error
+    return sink
+
+
+def _created(path: Path, temporary: Path, options: Mapping[str, Any]) -> Any:
+    """Return a new GeoTIFF that is open for writing."""
+    import rasterio  # noqa: PLC0415
+
+    try:
+        with refused_options(f"{path}: profile"):
+            return create_raster(temporary, {"driver": "GTiff", "BIGTIFF": "IF_SAFER", **options})
+    except RefusedOptionError:
+        raise
+    except (rasterio.errors.RasterioError, OSError, ValueError, TypeError) as error:
+        raise write_error(path, str(error).replace(temporary.name, path.name)) from error
+
+
+def _tile_sink(path: Path, temporary: Path, dataset: Any) -> TileSink:
+    """Close a new GeoTIFF, so that GDAL reserves the space of all tiles. Return the sink of its tiles."""
+    dtype, count, nodata = dataset.dtypes[0], dataset.count, dataset.nodata
+    if nodata:  # GDAL would write this value to all cells
+        dataset.nodata = None
+    dataset.close()
+    if nodata:
+        with open_for_update(temporary) as again:
+            again.nodata = nodata
+    with open_own_raster(temporary) as again:
+        if nodata is not None and not np.array_equal(again.nodata, nodata, equal_nan=True):
+            raise write_error(path, "the nodata value was not written")
+        tiles = TiffTiles.of(temporary, again)
+    tiles.open()
+    return TileSink(tiles, str(path), dtype, count, nodata)
 
 
 def _write_labels(dataset: Any, labels: Labels) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +34,7 @@ class Target:
     is_free: bool
     """True if blocks can be on another grid than the first input, because the function reads datasets itself."""
     profile: Mapping[str, Any]
-    """Profile of a new file. Its nodata value is left out by a reducer, too."""
+    """Profile of a new file. A reducer leaves out cells with its nodata value."""
     labels: Labels | None
 
     @classmethod
@@ -95,11 +95,11 @@ class Target:
         if not self.is_free or isinstance(self.output, str | Path | DatasetSink):
             check_grid_shape(grid, self.shape, "output" if self.is_free else "raster")
 
-    def open(self, workers: int) -> AbstractContextManager[Sink]:
-        """Return a context manager that yields the sink of the output."""
+    def open(self, workers: int, blocks: Iterable[Block]) -> AbstractContextManager[Sink]:
+        """Return a context manager that yields the sink of the output for the given blocks."""
         if isinstance(self.output, str | Path):
             readers = max(1, min(workers, usable_cpus()))
-            return new_raster(Path(self.output), self.profile, self.labels, readers)
+            return new_raster(Path(self.output), self.profile, self.labels, readers, blocks)
         if isinstance(self.output, Reducer):
             return open_reducer(self.output, self.sources.paths[0])
         sink: Sink = self.output  # type: ignore[assignment]  # `_checked` made it
@@ -118,7 +118,7 @@ class Target:
 
 
 def _check_profile(profile: Mapping[str, Any] | None, output: Output) -> None:
-    """Refuse a profile that is no mapping, or would be ignored."""
+    """Refuse a profile that is not a mapping, or would be ignored."""
     check_profile(profile)
     if profile is None or isinstance(output, str | Path):
         return

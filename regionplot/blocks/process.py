@@ -26,7 +26,7 @@ from regionplot.blocks.outputs import Output, Target
 from regionplot.blocks.report import BlocksReport
 from regionplot.blocks.runner import BlockRunner, RunOptions, checked_options, count_of
 from regionplot.blocks.sending import check_sendable
-from regionplot.blocks.sinks import DatasetSink, FunctionSink
+from regionplot.blocks.sinks import FunctionSink
 from regionplot.blocks.sources import Sources
 from regionplot.blocks.streams import BlockStream, stream_or_blocks
 from regionplot.blocks.task import READS, BlockFunction, BlockTask
@@ -100,8 +100,8 @@ def process_blocks(
     bands : sequence of int, or sequence of sequences, optional
         Numbers of the bands to read, counted from 1: of all inputs, or of each input. By default, all bands.
     open_options, read_options : mapping, or sequence of mappings, optional
-        Options for opening and reading: of all inputs, or of each input. See `Input`, whose own bands and options go
-        first.
+        Options for opening and reading: of all inputs, or of each input. The bands and options of an `Input` take
+        precedence.
     executor : str or distributed.Client
         Name of an executor, such as "serial", "threads", "fork", "forkserver", "spawn" or "dask"; or the address or
         client of a dask cluster. "auto" (default) is "serial" for one block or one worker, "threads" if the function
@@ -146,15 +146,15 @@ def process_blocks(
         runner.name, function=function, arguments=arguments, kwargs=kwargs, output=target.reduction and output
     )
     warn_of_dropped(sources.dropped, read, target.output)
-    handles = sources.handles(read)
-    with target.open(runner.workers) as sink, closing(handles):
+    handles = sources.handles(read, blocks)
+    with target.open(runner.workers, blocks) as sink, closing(handles):
         task = BlockTask(
             function, handles, read, sources.readers, arguments, sink.dtype, sink.count,
             output=sink.file, shares_memory=runner.shares_memory, kwargs=kwargs,
             reduction=target.reduction, nodata=sink.nodata,
             reference=blocks[0].reference if isinstance(blocks, list) else blocks.reference,
             boundless_halo=width if sources.is_boundless else None,
-            sink=sink if runner.runs_here and isinstance(sink, DatasetSink) and sink.is_new else None,
+            writer=runner.writer_of(sink),
         )  # fmt: skip
         durations = runner.run(task, blocks, sink, sources.paths, observer)
     return BlocksReport(len(durations), time.perf_counter() - start, durations, runner.workers, runner.name)

@@ -99,7 +99,7 @@ def _labels(count: int, first: Labels, requested: Mapping[str, Any]) -> Labels:
 
 
 def _check_labels(count: int, requested: Mapping[str, Any]) -> None:
-    """Raise TypeError or ValueError if labels are not one value per band, or tags are no mapping."""
+    """Raise TypeError or ValueError if labels are not one value per band, or tags are not a mapping."""
     for name, value in requested.items():
         if name == "tags":
             if not isinstance(value, Mapping):

@@ -110,7 +110,10 @@ class InputReader:
         options = {"masked": True} if read == "masked" else {}
         if self.place is not None:
             return self.place.read(dataset, window, self.bands or dataset.indexes, options)
-        return dataset.read(list(self.bands) if self.bands else None, window=window.ranges, **options)
+        from rasterio.windows import Window as RasterioWindow  # noqa: PLC0415 (imports GDAL)
+
+        place = RasterioWindow(window.col_off, window.row_off, window.width, window.height)
+        return dataset.read(list(self.bands) if self.bands else None, window=place, **options)
 
 
 def placement_of(given: Input, dataset: Any, first: Any) -> tuple[Placement | None, list[str]]:

@@ -262,7 +262,7 @@ class Quantiles(Histogram):
 
 
 def _as_numbers(name: str, values: Any) -> NDArray[np.float64]:
-    """Return numbers as an array. Raise TypeError if they are none."""
+    """Return numbers as an array. Raise TypeError for other objects."""
     try:
         return np.asarray(None if isinstance(values, str) else values, dtype=np.float64)
     except (TypeError, ValueError):

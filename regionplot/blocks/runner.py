@@ -12,7 +12,7 @@ from typing import Any, TypedDict
 from regionplot.blocks.arguments import check_executor, check_limits, check_workers
 from regionplot.blocks.grid import Block
 from regionplot.blocks.report import BlockObserver
-from regionplot.blocks.sinks import Sink
+from regionplot.blocks.sinks import BlockWriter, SharedSink, Sink
 from regionplot.blocks.transport import JOBS_AHEAD, SharedArrayReader, memory_can_be_shared
 from regionplot.errors import BlockError, Place, Problem, RasterError, RegionplotError
 from regionplot.executors.base import Executor, Failure, Outcome, Task, WorkerSettings
@@ -84,10 +84,14 @@ class BlockRunner:
         """True if this process can map results from the memory of its workers."""
         return self.executor.abilities.maps_results and memory_can_be_shared()
 
-    @property
-    def runs_here(self) -> bool:
-        """True if the jobs run in this process."""
-        return self.executor.abilities.shares_memory and not self.executor.abilities.survives_crashes
+    def writer_of(self, sink: Sink) -> BlockWriter | None:
+        """Return the writer with which workers write to a sink, or None if only this process can write."""
+        abilities = self.executor.abilities
+        if not isinstance(sink, SharedSink):
+            return None
+        if abilities.shares_memory and not abilities.survives_crashes:
+            return sink.thread_writer
+        return sink.process_writer if abilities.maps_results else None
 
     @classmethod
     def of(
@@ -182,6 +186,7 @@ def _write_outcome(outcome: Outcome[Block], receiver: SharedArrayReader, sink: S
     if outcome.failure is not None:
         raise block_error(outcome.failure, _place(paths, outcome.job)) from outcome.failure.error
     if outcome.value.is_written:
+        sink.record(outcome.job, outcome.value.checksum)  # type: ignore[attr-defined]  # a SharedSink
         return
     try:
         values = receiver.open(outcome.value.content)

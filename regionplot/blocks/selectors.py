@@ -119,7 +119,7 @@ def mask_changes(profile: Any) -> Mapping[str, Any]:
     check_profile(profile)
     for name in ("dtype", "count"):
         if name in (profile or {}) and profile[name] != MASK_PROFILE[name]:
-            raise ValueError(f"{name} in profile is {profile[name]!r}, but that of a mask is {MASK_PROFILE[name]!r}")
+            raise ValueError(f"{name} in profile is {profile[name]!r}, but a mask needs {MASK_PROFILE[name]!r}")
     return profile or {}
 
 

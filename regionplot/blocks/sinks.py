@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regionplot.blocks.grid import Block
+from regionplot.blocks.tiff_tiles import TiffTiles
 from regionplot.errors import Place, Problem, RasterError
 from regionplot.geo.grid import Window
 
@@ -52,6 +53,35 @@ class Sink(Protocol):
 
     def write(self, block: Block, values: NDArray[Any], checksum: int | None) -> None:
         """Write the values of a block. The array is valid until this method returns."""
+
+
+class BlockWriter(Protocol):
+    """Writer of results that workers can use themselves."""
+
+    def put(self, block: Block, values: NDArray[Any]) -> None:
+        """Write the values of a block.
+
+        Raises
+        ------
+        RasterError
+            If the values cannot be written.
+        """
+
+
+@runtime_checkable
+class SharedSink(Sink, Protocol):
+    """Sink of a new file. Workers can write their results themselves. The sink then gets only the checksums."""
+
+    @property
+    def thread_writer(self) -> BlockWriter | None:
+        """Writer for threads, or None if they cannot write."""
+
+    @property
+    def process_writer(self) -> BlockWriter | None:
+        """Writer for other processes, or None if they cannot write. It pickles."""
+
+    def record(self, block: Block, checksum: int | None) -> None:
+        """Keep the checksum of a block that a worker has written."""
 
 
 class WrittenBlocks(Sequence[tuple[Window, int | None]]):
@@ -91,7 +121,7 @@ class FunctionSink:
     nodata: float | None = None
 
     def write(self, block: Block, values: NDArray[Any], checksum: int | None) -> None:  # noqa: ARG002
-        """Call the function. A result that is no array is passed as it is."""
+        """Call the function. A result that is not an array is passed unchanged."""
         is_view = isinstance(values, np.ndarray) and not values.flags.owndata
         self.function(block, values.copy() if is_view else values)
 
@@ -133,6 +163,21 @@ class DatasetSink:
 
     def write(self, block: Block, values: NDArray[Any], checksum: int | None) -> None:
         """Write the values, and keep the checksum for the comparison when the file is read back."""
+        self.put(block, values)
+        self.record(block, checksum)
+
+    @property
+    def thread_writer(self) -> BlockWriter | None:
+        """This object, if the dataset is new. Threads write one at a time."""
+        return self if self.is_new else None
+
+    @property
+    def process_writer(self) -> BlockWriter | None:
+        """None, because only this process has the dataset open."""
+        return None
+
+    def put(self, block: Block, values: NDArray[Any]) -> None:
+        """Write the values of a block."""
         import rasterio  # noqa: PLC0415
 
         try:
@@ -140,12 +185,73 @@ class DatasetSink:
                 self.store(values, block.core)
         except (rasterio.errors.RasterioError, OSError) as error:
             raise write_error(Path(self.name), error) from error
+
+    def record(self, block: Block, checksum: int | None) -> None:
+        """Keep the checksum of a block."""
         self.written.add(block.core, checksum)
+
+    def close(self) -> None:
+        """Close the dataset. An error is not raised, because it is found when the file is read back."""
+        import rasterio  # noqa: PLC0415
+
+        with suppress(rasterio.errors.RasterioError):
+            self.dataset.close()
 
     def store(self, values: NDArray[Any], window: Window) -> None:
         """Write the values of a window to the dataset."""
         indexes = list(self.bands) if self.bands else None
         self.dataset.write(values if values.ndim == 3 else values[None], indexes, window=window.ranges)
+
+
+@dataclass
+class TileSink:
+    """Write results to the tiles of a new GeoTIFF without GDAL."""
+
+    tiles: TiffTiles
+    name: str
+    """Name of the file in messages."""
+    dtype: str
+    count: int
+    nodata: float | None
+    written: WrittenBlocks = field(default_factory=WrittenBlocks)
+    file: Path | None = None
+    """None, because GDAL has no handle of the file."""
+
+    def write(self, block: Block, values: NDArray[Any], checksum: int | None) -> None:
+        """Write the values, and keep the checksum for the comparison when the file is read back."""
+        self.thread_writer.put(block, values)
+        self.record(block, checksum)
+
+    @property
+    def thread_writer(self) -> TileWriter:
+        """Writer for threads."""
+        return TileWriter(self.tiles, self.name)
+
+    process_writer = thread_writer
+
+    def record(self, block: Block, checksum: int | None) -> None:
+        """Keep the checksum of a block."""
+        self.written.add(block.core, checksum)
+
+    def close(self) -> None:
+        """Close the file. Raise OSError if the system could not write it."""
+        self.tiles.close()
+
+
+@dataclass(frozen=True)
+class TileWriter:
+    """Writer of blocks that consist of whole tiles."""
+
+    tiles: TiffTiles
+    name: str
+    """Name of the file in messages."""
+
+    def put(self, block: Block, values: NDArray[Any]) -> None:
+        """Write the values of a block."""
+        try:
+            self.tiles.put(block.core, values if values.ndim == 3 else values[None])
+        except OSError as error:
+            raise write_error(Path(self.name), error) from error
 
 
 def write_error(path: Path, error: object) -> RasterError:

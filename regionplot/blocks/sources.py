@@ -7,7 +7,7 @@ handles.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,11 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regionplot.blocks.dropped import Extras
-from regionplot.blocks.grid import BlockGrid, Georeference
+from regionplot.blocks.grid import Block, BlockGrid, Georeference
 from regionplot.blocks.handles import Handles
 from regionplot.blocks.input import Input, Inputs, inputs_of
 from regionplot.blocks.readers import InputReader, placement_of
 from regionplot.blocks.refusals import refused_options
+from regionplot.blocks.tiff_tiles import are_whole_tiles, has_halo
 from regionplot.errors import Problem, RasterError
 from regionplot.geo.dtypes import cell_dtype
 from regionplot.geo.grid import GridGeometry, Window
@@ -38,6 +39,8 @@ _TILE = 256
 """Rows and columns of the tiles of an output, if the tiles of the input are not suitable."""
 _MAX_TILE = 1024
 """Maximum number of rows or columns of an input tile whose size is also used for the output."""
+_DIRECT = {"GTIFF_DIRECT_IO": "YES"}
+"""Options with which GDAL reads uncompressed GeoTIFFs without its cache."""
 LOSSLESS = {"deflate", "lzw", "zstd", "packbits", "lzma"}
 
 
@@ -69,6 +72,8 @@ class Sources:
     """Blocks of the first input, merged to a size that is efficient for one job."""
     dropped: tuple[Extras, ...]
     """Parts of each input that are not copied to an output, or not read."""
+    stored_blocks: tuple[tuple[int, int], ...]
+    """Rows and columns of the stored blocks of each input."""
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -80,12 +85,23 @@ class Sources:
         """True if all inputs can be read outside of their cells."""
         return all(reader.place is not None and reader.place.boundless for reader in self.readers)
 
-    def handles(self, read: str) -> Handles:
-        """Return handles for the inputs. Transform and CRS are left out if the function does not get the datasets."""
+    def handles(self, read: str, blocks: Iterable[Block] = ()) -> Handles:
+        """Return handles for the inputs.
+
+        Transform and CRS are left out if the function does not get the datasets. GDAL does not use its cache if each
+        stored block is read once and completely.
+        """
         if read == "datasets":
             return Handles(self.paths, self.open_options)
         own = zip(self.paths, self.open_options, strict=True)
-        return Handles(self.paths, [{**options_without_place(path), **options} for path, options in own])
+        options = [{**options_without_place(path), **options} for path, options in own]
+        return Handles(self.paths, options, _DIRECT if self._are_stored_blocks(blocks) else {})
+
+    def _are_stored_blocks(self, blocks: Iterable[Block]) -> bool:
+        """Return True if the blocks consist of whole stored blocks of all inputs."""
+        if any(reader.place is not None for reader in self.readers) or has_halo(blocks):
+            return False
+        return all(are_whole_tiles(blocks, self.shape, stored) for stored in set(self.stored_blocks))
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -127,7 +143,7 @@ class Sources:
     ) -> Sources:
         if not inputs:
             raise RasterError("no inputs: give at least one raster")
-        readers, extras = [], []
+        readers, extras, stored = [], [], []
         problems: list[str | Problem] = []
         with gdal_options(), _open_first(inputs) as first:
             for number, item in enumerate(inputs):
@@ -138,12 +154,13 @@ class Sources:
                     reader, found = reader_of(replace(item, bands=None) if missing else item, dataset, first)
                     readers.append(reader)
                     extras.append(Extras.of(reader.path, dataset))
+                    stored.append(dataset.block_shapes[0])
                     problems += missing + found
             if problems:
                 raise RasterError(*problems)
             bands, options = _tuple(inputs[0].bands), tuple(item.open_options for item in inputs)
             profile, labels = _profile(first, bands), _labels(first, bands)
-            return cls(tuple(readers), options, profile, labels, _default_grid(first), tuple(extras))
+            return cls(tuple(readers), options, profile, labels, _default_grid(first), tuple(extras), tuple(stored))
 
 
 def _tuple(bands: Sequence[int] | None) -> tuple[int, ...] | None:

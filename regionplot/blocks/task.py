@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -17,7 +18,7 @@ from regionplot.blocks.grid import Block, Georeference
 from regionplot.blocks.handles import Handles
 from regionplot.blocks.readers import InputReader
 from regionplot.blocks.reducers import Reduction
-from regionplot.blocks.sinks import DatasetSink
+from regionplot.blocks.sinks import BlockWriter
 from regionplot.blocks.transport import SharedBuffers
 from regionplot.errors import BlockError
 from regionplot.geo.grid import Window
@@ -40,7 +41,7 @@ class BlockResult(NamedTuple):
     checksum: int | None
     """Checksum of the values. None if no file is read back."""
     is_written: bool = False
-    """True if the worker, a thread of the parent, has written the values itself. Then `content` is None."""
+    """True if the worker has written the values itself. Then `content` is None."""
 
 
 class RasterReader:
@@ -52,16 +53,27 @@ class RasterReader:
         raise NotImplementedError
 
 
+_thread = threading.local()
+"""Has the attribute `has_options` in a thread that does only jobs, and has set the GDAL options."""
+
+
+def block_options() -> AbstractContextManager[object]:
+    """Return a context manager that sets the GDAL options, if the worker has not set them for all blocks."""
+    return nullcontext() if hasattr(_thread, "has_options") else gdal_options()
+
+
 @dataclass(kw_only=True)
 class BlockWorker:
     """Base class of tasks over blocks. It sets up workers and returns results."""
 
     also_caught: ClassVar[tuple[type[BaseException], ...]] = (SystemExit,)
-    """A function that calls `sys.exit` fails for its block. It ends neither its worker nor the program."""
+    """If a function calls `sys.exit`, its block fails. The worker and the program continue."""
     output: Path | None = None
     """File that the parent has open for writing."""
     shares_memory: bool = False
     """True if the parent can map results from the memory of this worker."""
+    writer: BlockWriter | None = None
+    """Writes the results in the worker itself. Then only their checksums are sent to the parent."""
     _buffers: SharedBuffers = field(default_factory=SharedBuffers, repr=False)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -73,17 +85,28 @@ class BlockWorker:
             detach_output(self.output)
         keep_large_blocks()
 
+    @contextmanager
+    def worker_context(self) -> Iterator[None]:
+        """Set the GDAL options for all blocks of a worker. To set them for each block, a thread needs the GIL."""
+        with gdal_options():
+            _thread.has_options = True
+            yield
+
     def load(self) -> None:
-        """Set the malloc policy for threads, and import a module of NumPy, so that forked workers inherit it.
+        """Set the malloc policy for threads.
 
         Rasters are not opened here. Each worker opens its rasters at its first block, after the fork.
         """
-        import numpy.ma  # noqa: F401, PLC0415
-
         reuse_large_blocks()
 
-    def result_of(self, values: NDArray[Any], checksum: int | None) -> BlockResult:
-        """Return a result for the parent. The values are put into shared memory if the parent can map this memory."""
+    def result_of(self, job: Block, values: NDArray[Any], checksum: int | None) -> BlockResult:
+        """Write the values of a block, or return them for the parent.
+
+        Returned values are put into shared memory if the parent can map this memory.
+        """
+        if self.writer is not None:
+            self.writer.put(job, values)
+            return BlockResult(None, checksum, is_written=True)
         return BlockResult(self._buffers.put(values) if self.shares_memory else values, checksum)
 
 
@@ -110,16 +133,18 @@ class BlockTask(BlockWorker):
     """Transform and CRS of the grid, for blocks."""
     boundless_halo: int | None = None
     """Width of a halo that is not clipped at the edges of the grid. None if the halo is clipped."""
-    sink: DatasetSink | None = None
-    """Receives the results in the worker itself, if the worker is a thread of the parent. The values are then still in
-    the cache of its CPU.
-    """
+
+    def load(self) -> None:
+        """Open the inputs."""
+        super().load()
+        if self.read == "masked" or self.reduction is not None:
+            import numpy.ma  # noqa: F401, PLC0415 (forked workers inherit it)
 
     def __call__(self, job: Block) -> BlockResult:
         """Return the result of one block."""
         failpoints.failpoint("block", f"{job.core.row_off},{job.core.col_off}")
-        job = replace(job, reference=self.reference, padded=self._padded(job))
-        with gdal_options():
+        job = Block(job.core, self._padded(job), job.index, self.reference)
+        with block_options():
             return self._result(self._call(self._input(job), job), job)
 
     def _result(self, result: Any, job: Block) -> BlockResult:
@@ -131,10 +156,7 @@ class BlockTask(BlockWorker):
             return BlockResult(_core_of(result, job), None)
         values = self._converted(_core_of(np.ma.asanyarray(result) if self.read == "masked" else _plain(result), job))
         checksum = None if self.dtype is None else checksum_of(values)
-        if self.sink is None:
-            return self.result_of(values, checksum)
-        self.sink.write(job, values, checksum)
-        return BlockResult(None, checksum, is_written=True)
+        return self.result_of(job, values, checksum)
 
     def _call(self, data: Any, block: Block) -> Any:
         """Call the function. If the function has a `RasterReader` as its `source`, GDAL errors name the raster.
@@ -182,6 +204,8 @@ def _plain(result: Any) -> NDArray[Any]:
     """Return the result of a function as an array. Refuse a masked array, whose mask would be lost."""
     if result is None:
         raise BlockError("the function returned None; return an array with the values of the block")
+    if type(result) is np.ndarray:  # without an import of numpy.ma
+        return result
     if np.ma.is_masked(result):
         raise BlockError(
             "the function returned a masked array, whose mask would be lost; return its .filled(nodata), with the "

@@ -1,4 +1,4 @@
-"""A tile file that tells its place in the raster from which it was cut."""
+"""Paths of tile files, with the position of each tile in its raster."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ else:
 
 
 class Tile(_PlainPath):
-    """Path of a tile file. It also tells the place of the tile in the raster from which the tile was cut."""
+    """Path of a tile file, with the position of the tile in the raster from which it was cut."""
 
     index: tuple[int, int]
     """Row and column of the tile among the tiles, counted from 0."""

@@ -1,4 +1,4 @@
-"""Check the arguments of functions over tiles and masks. A wrong argument is named by a TypeError or a ValueError."""
+"""Check the arguments of functions over tiles and masks. A TypeError or ValueError names a wrong argument."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _COMPARING = ("min", "max")
 
 
 def check_path(name: str, path: Any) -> Path:
-    """Return a path. Raise TypeError if it is none."""
+    """Return a path. Raise TypeError for other objects."""
     if not isinstance(path, str | Path):
         raise TypeError(f"{name} must be a path, not {path!r}")
     return Path(path)
 
 
 def check_tiles(tiles: Any) -> list[str | Path]:
-    """Return the paths of tiles. Raise TypeError or RasterError if they are no paths, or there are none."""
+    """Return the paths of tiles. Raise TypeError for other objects, and RasterError if there are no tiles."""
     if isinstance(tiles, str | bytes | Path | Mapping) or not isinstance(tiles, Iterable):
         raise TypeError(f"tiles must be a sequence of paths, not {tiles!r}")
     listed = list(tiles)
@@ -38,7 +38,7 @@ def check_tiles(tiles: Any) -> list[str | Path]:
 
 
 def check_sides(name: str, sides: Any, least: int) -> tuple[int, int]:
-    """Return a pair (rows, columns) of integers. Raise TypeError or ValueError if it is none or a side is too small."""
+    """Return a pair (rows, columns) of integers. Raise TypeError or ValueError for other values or small sides."""
     if isinstance(sides, str | bytes | Mapping) or not isinstance(sides, Iterable):
         raise TypeError(f"{name} must be two integers (rows, columns), not {sides!r}")
     listed = list(sides)
@@ -50,7 +50,7 @@ def check_sides(name: str, sides: Any, least: int) -> tuple[int, int]:
 
 
 def check_overlap_cells(overlap: Any) -> int:
-    """Return a number of cells. Raise TypeError or ValueError if it is no integer of at least 0."""
+    """Return a number of cells. Raise TypeError or ValueError if it is not an integer of at least 0."""
     if not is_integer(overlap):
         raise TypeError(f"overlap must be a number of cells, not {overlap!r}")
     if overlap < 0:
@@ -87,7 +87,7 @@ def merge_rule(overlap: Any, by: Any, band: Any) -> tuple[str, str, int | None]:
     Raises
     ------
     TypeError, ValueError
-        If an argument has a wrong type or value, or both do not go together.
+        If an argument has a wrong type or value, or the arguments contradict each other.
     """
     is_number = is_integer(overlap)
     if is_number and 0 <= overlap < len(BEHAVIORS):

@@ -50,7 +50,7 @@ _MERGE_OPTIONS = ("background", "skip_value", "band", "by")
 _RUNNER_OPTIONS = ("executor", "workers", "worker_settings")
 _TILE_OPTIONS = ("arguments", "kwargs", "profile", "bands")
 _PROPERTIES = ("dtype", "nodata", "count", "descriptions", "units", "scales", "offsets", "tags", "band_tags")
-"""Keys of a profile that tiles and the output have in common. The others say how a file is stored."""
+"""Keys of a profile that tiles and the output have in common. The other keys say how a file is stored."""
 
 
 def split_tiles(
@@ -199,10 +199,10 @@ def _make_folder(folder: Path) -> None:
 
 
 def _check_properties(profile: Mapping[str, Any], source: Mapping[str, Any]) -> None:
-    """Refuse a profile of tiles with a place or a number of bands of its own."""
+    """Refuse a profile of tiles that changes their size, position, CRS or number of bands."""
     for name in ("height", "width", "count", "transform", "crs"):
         if profile[name] != source[name]:
-            raise ValueError(f"{name} in profile is {profile[name]!r}, but tiles keep that of the raster; leave it out")
+            raise ValueError(f"{name} in profile is {profile[name]!r}, which tiles cannot change; leave it out")
 
 
 def _result_of(tile: str | Path, folder: str | Path) -> Path:

@@ -34,7 +34,7 @@ def cost(
     as_json: bool,
     **options: str | None,
 ) -> int:
-    """Estimate what drawing the maps of all regions costs. One or two maps are drawn into a temporary folder.
+    """Estimate the time, the memory and the disk space of a run. One or two maps are drawn into a temporary folder.
 
     Exit codes: 0 the run fits on this machine; 1 it does not fit; 2 settings or table have faults, or the cells exceed
     the memory; 3 the raster is missing or unreadable.

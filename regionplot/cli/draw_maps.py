@@ -34,16 +34,14 @@ _NEUTRAL_FOLDER = Path(__file__).parent / "starter"
 """Folder without a matplotlibrc."""
 
 
-def import_renderer() -> None:
-    """Import what draws maps. If the working directory has a matplotlibrc, also import matplotlib, but elsewhere.
+def avoid_matplotlibrc() -> None:
+    """If the working directory has a matplotlibrc, import matplotlib elsewhere.
 
     matplotlib reads a matplotlibrc in the working directory when it is imported. The file does not change the maps,
     because its settings are reset before drawing. But a bad file can make the import fail or block: a pipe blocks, a
     binary file raises an error, and wrong settings cause warnings. Without such a file, matplotlib is imported when it
     is needed, because most runs draw with ink that is kept from earlier runs.
     """
-    for module in ("regionplot.render.renderer", "regionplot.runs.digests"):
-        importlib.import_module(module)
     if os.path.lexists("matplotlibrc"):
         with _working_directory(_NEUTRAL_FOLDER):
             importlib.import_module("regionplot.render.agg")

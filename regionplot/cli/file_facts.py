@@ -54,7 +54,7 @@ def file_facts(path: Path, crs: str | None = None) -> Facts:
     """
     found = _vector_source(path)
     if found is not None:
-        return {"kind": "vector", "path": str(path), **_plain(asdict(survey_vector(path)), "path")}
+        return {"kind": "vector", "path": str(path), **_json_values(asdict(survey_vector(path)), "path")}
     settings = RasterSettings(path=path, crs=crs)
     try:
         survey = survey_raster(settings)
@@ -92,7 +92,7 @@ def _hint(path: Path) -> str:
     return ""
 
 
-def _plain(values: Mapping[str, Any], *omitted: str) -> dict[str, Any]:
+def _json_values(values: Mapping[str, Any], *omitted: str) -> dict[str, Any]:
     return {key: value for key, value in values.items() if key not in omitted}
 
 

@@ -20,7 +20,7 @@ _NAMES = ("name", "geoid", "id", "code", "fips")
 
 
 def first_quantity(facts: Facts, name: str | None = None) -> Mapping[str, Any] | None:
-    """Return the quantity of a raster to draw: the named one, or the first that can be drawn. None if there is none."""
+    """Return the quantity with a name, or the first quantity that can be drawn. Return None if there is none."""
     usable = [each for each in facts["quantities"] if "grid" in each and not each["problem"]]
     named = [each for each in usable if each["name"] == name]
     return next(iter(named if name else usable), None)
@@ -35,13 +35,9 @@ def raster_settings(facts: Facts, quantity: Mapping[str, Any]) -> str:
     reason = f"  # {colors['reason']}" if colors["reason"] else ""
     return _text(
         ["[raster]", *_lines(keys), *more, ""],
-        ["[map]", 'projection = "raster"', f"title = {_value(_title(quantity))}", ""],
+        ["[map]", 'projection = "raster"', ""],
         [f"[colors]{reason}", *_lines(colors["keys"])],
     )
-
-
-def _title(quantity: Mapping[str, Any]) -> str:
-    return "{title}, {time:%Y-%m-%d %H:%M}" if quantity["times"] else "{title}"
 
 
 def raster_regions(quantity: Mapping[str, Any]) -> str:

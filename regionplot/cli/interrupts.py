@@ -149,19 +149,6 @@ def until_deadline(seconds: float | None) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-@contextmanager
-def interrupts_held() -> Iterator[None]:
-    """Deliver the ending signals and the deadline only after the context exits."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, (*ENDING_SIGNALS, signal.SIGALRM))
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
 class _Arrival(NamedTuple):
     """A signal, whether the guard forwarded it, and the monotonic time of its arrival."""
 

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from regionplot.cli.display import Verbosity
-from regionplot.cli.interrupts import interrupts_held
 from regionplot.cli.request import STANDARD_INPUT, Request
 from regionplot.cli.session import Session
 from regionplot.errors import RegionplotError
@@ -16,12 +15,13 @@ from regionplot.runs.known import KnownRun, read_known_run
 from regionplot.runs.record import Scope
 from regionplot.runs.report import RunReport
 from regionplot.runs.unchanged import all_maps_kept, seconds_unchanged
+from regionplot.system.signals import interrupts_held
 
 
 def known_run_name(request: Request, *parts: str) -> str | None:
-    """Return the name of the record for runs of this command. Return None if the run must take the usual way.
+    """Return the name of the record for runs of this command. Return None if a full run is needed.
 
-    Only Linux reports the times of files that are necessary. `--verbose` shows what only the usual way finds.
+    Only Linux reports the file times that are needed. `--verbose` shows what only a full run finds.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def waiting_text(pattern: object, seconds: float) -> str:
 
 
 def keep_known_run(request: Request, session: Session, name: str, raster: Path | None = None) -> RunReport | None:
-    """Keep all maps of a known run. Return None if the run must take the usual way.
+    """Keep all maps of a known run. Return None if a full run is needed.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def keep_known_run(request: Request, session: Session, name: str, raster: Path |
 
 
 def repeat_known_run(request: Request, session: Session, name: str, raster: Path | None = None) -> RunReport | None:
-    """Draw the maps of a known run from a new raster. Return None if the run must take the usual way.
+    """Draw the maps of a known run from a new raster. Return None if a full run is needed.
 
     Parameters
     ----------
@@ -111,5 +111,5 @@ def _can_use(check: Callable[[Path | None], bool], known: KnownRun, request: Req
         return check(request.config_path) and (
             request.wait_for is None or seconds_unchanged(known.facts.raster) >= known.settle
         )
-    except (RegionplotError, OSError):  # the usual way reports the error
+    except (RegionplotError, OSError):  # the full run reports the error
         return False

@@ -181,7 +181,7 @@ class RunLog(JobObserver[Job]):
     def started(self, jobs: int, workers: int, start_method: str) -> None:
         """Log the start of the run."""
         self._logger.info(
-            "regionplot %s started: %s, %d regions, %d x %s", __version__, self.inputs, jobs, workers, start_method
+            "regionplot %s started: %s, maps: %d, %d x %s", __version__, self.inputs, jobs, workers, start_method
         )
 
     def finished(self, outcome: Outcome[Job]) -> None:
@@ -195,7 +195,8 @@ class RunLog(JobObserver[Job]):
         }
         if failure is None:
             note = " (no data)" if outcome.value.no_data else ""
-            text = f"drawn: {job.name}, {job.target}{note}, {outcome.seconds:.3f} s"
+            state = "unchanged" if outcome.value.state == "unchanged" else "drawn"
+            text = f"{state}: {job.name}, {job.target}{note}, {outcome.seconds:.3f} s"
             if outcome.value.reason:
                 text = f"skipped: {job.name}, {job.target}: {outcome.value.reason}"
             self._logger.info("%s", text, extra={"fields": fields})

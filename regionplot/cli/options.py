@@ -21,8 +21,9 @@ _REGION_OPTIONS = (
     ),
     click.option("--layer", metavar="NAME", help="Layer of the vector file REGIONS; default: the first layer."),
     click.option("--margin", metavar="SIZE", help="Space around each region, such as 10% or '25 km'."),
+    click.option("--clip", metavar="KIND", help="Outside of each feature: none, fade or polygon, which hides it."),
 )
-REGION_KEYS = ("name_field", "where", "layer", "margin")
+REGION_KEYS = ("name_field", "where", "layer", "margin", "clip")
 """Keys of `[regions]` that the options of `region_options` set."""
 
 

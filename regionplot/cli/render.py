@@ -64,7 +64,7 @@ def _check_seconds(_context: click.Context, _option: click.Parameter, seconds: f
     "--deadline", metavar="SECONDS", type=float, callback=_check_seconds, help="Time limit for the whole run."
 )
 @click.option(
-    "--no-cache", is_flag=True, help="Do not reuse projected vector layers and prepared rasters of earlier runs."
+    "--no-cache", is_flag=True, help="Do not reuse the vector layers, prepared rasters and drawn ink of earlier runs."
 )
 @click.option("--profile", is_flag=True, help="Print the time of each stage.")
 @click.option("--log-file", metavar="FILE", type=click.Path(path_type=Path), help="Log file, rotated at one megabyte.")

@@ -12,7 +12,6 @@ from regionplot.cli.display import Verbosity, make_display, short_path, stage_ta
 from regionplot.cli.interrupts import (
     describe_interrupt,
     exit_code,
-    interrupts_held,
     raised_interrupt,
     report_unexpected,
     until_deadline,
@@ -25,6 +24,7 @@ from regionplot.errors import RegionplotError
 from regionplot.runs.identity import Mark
 from regionplot.runs.metrics import check_target
 from regionplot.runs.report import RunReport
+from regionplot.system.signals import interrupts_held
 
 if TYPE_CHECKING:
     from regionplot.layers.base import Layer
@@ -41,17 +41,21 @@ def set_up(request: Request) -> None:
 def import_for_drawing() -> ModuleType:
     """Import `cli.draw_maps` and the libraries, which a run without changes does not need.
 
+    The renderer is imported later, while threads read the raster (`runs.ahead`).
+
     Interrupts wait until the imports are complete, because an interrupt during an import can become any error.
     """
-    with interrupts_held():
+    from regionplot.system.memory import imports_uncollected  # noqa: PLC0415 (kept maps need no imports)
+
+    with interrupts_held(), imports_uncollected():
         from regionplot.cli import draw_maps  # noqa: PLC0415
 
-        draw_maps.import_renderer()
+        draw_maps.avoid_matplotlibrc()
         return draw_maps
 
 
 class Prepared(NamedTuple):
-    """What a watcher has prepared for a run."""
+    """Settings and layers that a watcher has prepared for a run."""
 
     config: Config
     layers: Sequence[Layer] = ()

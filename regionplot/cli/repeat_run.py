@@ -20,7 +20,7 @@ from regionplot.system.files import Fingerprint
 
 
 def repeat(request: Request, session: Session, name: str, known: KnownRun) -> RunReport | None:
-    """Draw the maps of a known run. Return None if the run must take the usual way.
+    """Draw the maps of a known run. Return None if a full run is needed.
 
     Parameters
     ----------

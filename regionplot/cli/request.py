@@ -173,6 +173,7 @@ _OPTIONS = {
     ("raster", "time"): "--time",
     ("features", "path"): "--features",
     ("regions", "margin"): "--margin",
+    ("regions", "clip"): "--clip",
     ("regions", "layer"): "--layer",
     ("regions", "name_field"): "--name-field",
     ("regions", "where"): "--where",
@@ -217,6 +218,7 @@ def _overrides(options: Mapping[str, Any]) -> dict[str, Any]:
         "output": {"directory": options["output"]},
         "regions": {
             "margin": options["margin"],
+            "clip": options["clip"],
             "layer": options["layer"],
             "name_field": options["name_field"],
             "where": options["where"],

@@ -46,6 +46,11 @@ if TYPE_CHECKING:
 
 
 _RENDERER = "regionplot.render.renderer"
+_MODULES = (
+    "numpy.ma", "rasterio", "regionplot.cli.repeat_run", "regionplot.executors.processes", _RENDERER,
+    "regionplot.runs.digests", "regionplot.runs.remember_drawing",
+)  # fmt: skip
+"""Modules that the runs import when they need them."""
 _POLL_SECONDS = 0.5
 """Seconds between two checks for SIGHUP while no raster arrives."""
 _RETRY_PAUSES = (5.0, 30.0, 300.0)
@@ -76,8 +81,8 @@ class _Watcher:
 
     def __init__(self, request: Request) -> None:
         self._request = request
-        self._program = known_run_name(request)
         _import_for_runs()
+        self._program = known_run_name(request)  # after the imports, because libraries set environment variables
         self._layers: Sequence[Layer] = ()
         self._reload_requested = False
         self._apply_settings()
@@ -173,7 +178,7 @@ class _Watcher:
 def _import_for_runs() -> None:
     """Import once what the runs need, because the process of each run inherits the modules."""
     import_for_drawing()
-    for module in ("numpy.ma", "rasterio", "regionplot.cli.repeat_run", "regionplot.executors.processes"):
+    for module in _MODULES:
         importlib.import_module(module)
 
 

@@ -60,14 +60,14 @@ class LevelClassifier:
             levels = self.levels.astype(floats.dtype)
         passed = _PASSED[self.closed]
         levels[passed] = np.nextafter(levels[passed], floats.dtype.type(np.inf))  # a class contains these boundaries
-        first, last = _reached(levels, floats)
+        first, last = _count_reached_levels(levels, floats)
         index, reached = np.full(values.shape, first, np.uint8), np.empty(values.shape, np.bool_)
         for level in levels[first:last]:
             index += np.greater_equal(floats, level, out=reached).view(np.uint8)
         return index
 
 
-def _reached(levels: NDArray[Any], values: NDArray[Any]) -> tuple[int, int]:
+def _count_reached_levels(levels: NDArray[Any], values: NDArray[Any]) -> tuple[int, int]:
     """Return the number of levels that all values reach, and the number of levels that at least one value reaches.
 
     The values of a strip are often similar, so only few levels must be compared with each of them.
@@ -148,7 +148,7 @@ def codes_of(values: NDArray[Any], classifier: Classifier) -> Codes:
 
 
 def has_class(codes: Codes, levels: int) -> bool:
-    """Return True if the code of a cell is that of a class between two levels.
+    """Return True if a cell is in a class between two levels.
 
     Parameters
     ----------

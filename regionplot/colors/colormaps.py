@@ -1,4 +1,4 @@
-"""Resolve a colormap to its colors, so that workers need not know the colormap by name.
+"""Resolve a colormap to its colors, because workers may not know the name of the colormap.
 
 A program can register colormaps in matplotlib. Workers that are not forked do not inherit them.
 

@@ -1,8 +1,8 @@
-"""Replace names in `[colors]` by what they stand for: color files, scales of the package, and scales of fields.
+"""Replace names in `[colors]` by the keys of color files, of scales of the package, and of scales of fields.
 
 ::
 
-    file = "temperature.cpt" ──► color_files ─┐
+    file = "temperature.cpt" ──► files ───────┐
     colormap = "nws:temperature" ► shipped ───┼─► levels, colors, stops, classes, units ... ─► choose, scales
     nothing: the field of the raster ► fields ┘
 """

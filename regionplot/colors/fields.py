@@ -1,6 +1,6 @@
 """Find the color scale that suits the quantity in a raster.
 
-A scale is chosen only if the file names the quantity without doubt: by its CF standard name, by its GRIB element, by an
+A scale is chosen only if the metadata identify the quantity: by its CF standard name, by its GRIB element, by an
 exact long name, or by units that only one quantity has. The units of the raster must also suit the scale.
 """
 

@@ -79,11 +79,13 @@ class IntervalScale(PaletteScale):
         values, places = ramp.axis()
         shown = ramp.at(np.interp((np.arange(_BAR_COLORS) + 0.5) / _BAR_COLORS, places, values))
         return cls(
-            _palette(rows, _end(settings.under, ramp.rgba[0]), _end(settings.over, ramp.rgba[-1]), config),
+            _palette(
+                rows, _color_beyond(settings.under, ramp.rgba[0]), _color_beyond(settings.over, ramp.rgba[-1]), config
+            ),
             _closed(units.stored(edges)),
             (values, places),
             on_background(shown, config.map.background),
-            _extend(settings),
+            _open_ends(settings),
             settings.ticks or (None if len(values) == _LINEAR else tuple(values.tolist())),
         )
 
@@ -121,7 +123,9 @@ class IntervalScale(PaletteScale):
         on_bar = units.stored(np.interp((np.arange(_BAR_COLORS) + 0.5) / _BAR_COLORS, at, axis))
         bar = rows[np.clip(np.searchsorted(edges, on_bar, side="right") - 1, 0, len(rows) - 1)]
         return cls(
-            _palette(rows, _end(config.colors.under, rows[0]), _end(config.colors.over, rows[-1]), config),
+            _palette(
+                rows, _color_beyond(config.colors.under, rows[0]), _color_beyond(config.colors.over, rows[-1]), config
+            ),
             _closed(edges),
             (axis, at),
             on_background(bar, config.map.background),
@@ -207,7 +211,7 @@ def _closed(edges: Floats) -> Floats:
     return np.append(edges[:-1], np.nextafter(edges[-1], np.inf))
 
 
-def _end(color: str, nearest: Sequence[Any] | Floats) -> Rgba:
+def _color_beyond(color: str, nearest: Sequence[Any] | Floats) -> Rgba:
     """Return the color of values beyond the scale."""
     if color not in ("lowest", "highest"):
         return rgba_of(color)
@@ -219,7 +223,7 @@ def _palette(rows: Floats, under: Rgba, over: Rgba, config: Config) -> NDArray[n
     return on_background([under, *rows, over, rgba_of(config.colors.nodata)], config.map.background)
 
 
-def _extend(settings: ColorSettings) -> str:
+def _open_ends(settings: ColorSettings) -> str:
     """Return the open ends of the color bar: ends with a color of their own."""
     ends = (settings.under not in ("lowest", "none"), settings.over not in ("highest", "none"))
     return {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}[ends]

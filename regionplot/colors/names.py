@@ -26,7 +26,7 @@ def rgba_of(color: str) -> Rgba:
     ValueError
         If matplotlib does not know the color.
     """
-    if (found := _usual(color)) is not None:
+    if (found := _color_without_matplotlib(color)) is not None:
         return found
     if _DEEP_HEX.fullmatch(color):
         red, green, blue = (int(color[first : first + 4], 16) / 65535 for first in (1, 5, 9))
@@ -39,14 +39,14 @@ def rgba_of(color: str) -> Rgba:
 
 def is_color(color: str) -> bool:
     """Return True if matplotlib knows a color."""
-    if _usual(color) is not None:
+    if _color_without_matplotlib(color) is not None:
         return True
     from matplotlib import colors  # noqa: PLC0415 (takes a tenth of a second)
 
     return bool(colors.is_color_like(color))
 
 
-def _usual(color: str) -> Rgba | None:
+def _color_without_matplotlib(color: str) -> Rgba | None:
     """Return the color of `#rrggbb`, `#rrggbbaa`, `none` or a basic name. Return None for other forms."""
     if color == NONE:
         return 0.0, 0.0, 0.0, 0.0

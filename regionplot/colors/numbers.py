@@ -114,16 +114,16 @@ class ColorScale(PaletteScale):
     @override
     def key(self) -> ColorBarKey:
         levels = None if self.levels is None else tuple(self.levels)
-        return ColorBarKey(self, levels, self.extend, _visible(self.settings.ticks, *self._ends))
+        return ColorBarKey(self, levels, self.extend, _visible(self.settings.ticks, *self._limits))
 
     @property
-    def _ends(self) -> tuple[Any, Any]:
+    def _limits(self) -> tuple[Any, Any]:
         """The limits of the scale."""
         return (self.norm.vmin, self.norm.vmax) if self.levels is None else (self.levels[0], self.levels[-1])
 
     @override
     def digest_items(self) -> list[object]:
-        return [*map(str, self._ends), self.extend, self.palette.tolist()]
+        return [*map(str, self._limits), self.extend, self.palette.tolist()]
 
     @override
     def rows_of(self, values: NDArray[Any]) -> Codes:
@@ -180,13 +180,15 @@ def _diverging(settings: ColorSettings, center: float, found: NDArray[Any]) -> t
     if vmin is not None and vmax is not None:
         norm: Normalize = TwoSlopeNorm(center, vmin, vmax)
     else:
-        reach = center - vmin if vmin is not None else vmax - center if vmax is not None else _reach(found, center)
+        reach = (
+            center - vmin if vmin is not None else vmax - center if vmax is not None else _rounded_reach(found, center)
+        )
         vmin, vmax = center - reach, center + reach
         norm = Normalize(vmin, vmax)
     return norm, (float(found.min()) < vmin, float(found.max()) > vmax)
 
 
-def _reach(found: NDArray[Any], center: float) -> float:
+def _rounded_reach(found: NDArray[Any], center: float) -> float:
     """Return a rounded distance from the center that holds 99 % of the values."""
     distance = float(np.percentile(np.abs(found.astype(float) - center), _PERCENTILES[1]))
     return max(_rounded_range(np.array([-distance, distance]))[1], _MIN_LIMIT * _DECADE)

@@ -20,8 +20,8 @@ _THRESHOLDS = {"nearest": 0.5, "gdal": 0.55, "qgis": 0.0}
 """Smallest fraction that each program rounds up."""
 _TINY = 1e-9
 _MAX_RATIO = 10.0
-"""If the largest distance between stops is more than this multiple of the smallest one, all have equal widths on the
-color bar."""
+"""If the largest distance between stops is more than this multiple of the smallest distance, all distances are equal on
+the color bar."""
 
 
 @dataclass(frozen=True)

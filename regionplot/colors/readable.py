@@ -37,7 +37,7 @@ class Order(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Swatch:
-    """A color of a scale, and what it stands for."""
+    """A color of a scale, and its meaning."""
 
     name: str
     """Text for messages, such as `10 to 20`."""
@@ -61,7 +61,7 @@ def unreadable(swatches: Sequence[Swatch], order: Order) -> Iterator[str]:
     usual = _distances(rgb, NORMAL)
     for kind in KINDS:
         found = _distances(rgb, kind)
-        pairs = _alike(found, order) if kind == NORMAL else _confused(found, usual, order)
+        pairs = _pairs_alike(found, order) if kind == NORMAL else _pairs_confused(found, usual, order)
         if pairs:
             yield f"with {kind}, {_listed(swatches, pairs)} look alike"
 
@@ -91,16 +91,16 @@ def _distances(rgb: NDArray[Any], kind: str) -> NDArray[Any]:
     return differences(np.repeat(lab, count, axis=0), np.tile(lab, (count, 1))).reshape(count, count)
 
 
-def _alike(found: NDArray[Any], order: Order) -> list[tuple[int, int]]:
+def _pairs_alike(found: NDArray[Any], order: Order) -> list[tuple[int, int]]:
     """Return the pairs that no reader can tell apart."""
-    return [pair for pair in _pairs(len(found)) if found[pair] < _MIN_NEIGHBORS and _must_differ(pair, order)]
+    return [pair for pair in _all_pairs(len(found)) if found[pair] < _MIN_NEIGHBORS and _must_differ(pair, order)]
 
 
-def _confused(found: NDArray[Any], usual: NDArray[Any], order: Order) -> list[tuple[int, int]]:
+def _pairs_confused(found: NDArray[Any], usual: NDArray[Any], order: Order) -> list[tuple[int, int]]:
     """Return the pairs that a color-blind reader confuses, although other readers see a difference."""
     lost = (found < _SAME) & (usual > _DIFFERENT)
     hardly = (found < _MIN_NEIGHBORS) & (usual >= _MIN_NEIGHBORS)
-    return [pair for pair in _pairs(len(found)) if lost[pair] or (hardly[pair] and _must_differ(pair, order))]
+    return [pair for pair in _all_pairs(len(found)) if lost[pair] or (hardly[pair] and _must_differ(pair, order))]
 
 
 def _must_differ(pair: tuple[int, int], order: Order) -> bool:
@@ -108,7 +108,7 @@ def _must_differ(pair: tuple[int, int], order: Order) -> bool:
     return order is Order.NONE or (order is Order.CLASSES and pair[1] - pair[0] == 1)
 
 
-def _pairs(count: int) -> Iterator[tuple[int, int]]:
+def _all_pairs(count: int) -> Iterator[tuple[int, int]]:
     return ((first, second) for first in range(count) for second in range(first + 1, count))
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.floating[Any]]
-NORMAL, DEUTERANOPIA, PROTANOPIA = "usual color vision", "deuteranopia", "protanopia"
+NORMAL, DEUTERANOPIA, PROTANOPIA = "normal color vision", "deuteranopia", "protanopia"
 _MATRICES: dict[str, Floats] = {
     NORMAL: np.eye(3),
     DEUTERANOPIA: np.array(

@@ -12,6 +12,7 @@ import os
 import pickle
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
 
@@ -71,8 +72,11 @@ class WorkerSettings:
 class Task(Protocol[J_contra]):
     """The work to do for each job. For processes that are not forked, the task must pickle and should be small.
 
-    A task can have an attribute `also_caught`: exceptions that are no subclasses of Exception, such as SystemExit, and
-    that become failures of their job, too.
+    A task can have an attribute `also_caught`: classes of exceptions, such as SystemExit, that do not derive from
+    Exception. These exceptions also become failures of their job.
+
+    A task can also have a method `worker_context`, which returns a context manager. Threads and processes that only do
+    jobs enter the context before their first job.
     """
 
     def start_worker(self) -> None:
@@ -162,6 +166,12 @@ def _call(function: Callable[[], None], problem: str) -> None:
         raise ExecutorError(failure_from_error(error).traceback) from error
 
 
+def worker_context(task: Task[Any]) -> AbstractContextManager[object]:
+    """Return the context of a thread or process that only does jobs of a task."""
+    context: AbstractContextManager[object] = getattr(task, "worker_context", nullcontext)()
+    return context
+
+
 def run_job(task: Task[J], job: J) -> Outcome[J]:
     """Do one job and return its outcome. An exception becomes a failure."""
     start = time.perf_counter()
@@ -220,7 +230,7 @@ class Failure:
     group: str = ""
     """Name of the jobs that failed together for this reason. Empty: the reason concerns only this job."""
     exit_code: int = 1
-    """Exit code of a run in which all jobs failed together with others."""
+    """Exit code of the run if all its jobs failed in groups."""
 
     @property
     def error(self) -> BaseException | None:

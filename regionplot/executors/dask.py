@@ -1,6 +1,6 @@
 """Run jobs on a dask cluster: a local cluster started for the run, or a running cluster.
 
-Only this module imports `distributed`, an optional dependency (`pip install regionplot[dask]`).
+Only this module imports `distributed`, an optional dependency (the extra `dask`).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 import sys
 import threading
 import time
+import uuid
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import CancelledError, ThreadPoolExecutor
@@ -56,6 +57,9 @@ _MAX_WAIT = 2.0
 _load_lock = threading.Lock()
 """Lock of `LoadedTask.load`, because a dask worker may have several threads."""
 
+_kept_tasks: dict[str, LoadedTask[Any]] = {}
+"""The last task of this worker process, by its key. Dask may drop a task between two jobs, and send it again."""
+
 
 @dataclass
 class DaskExecutor:
@@ -90,7 +94,7 @@ class DaskExecutor:
         """Return the reason why dask cannot be used, or None."""
         if importlib.util.find_spec("distributed") is not None:
             return None
-        return "it needs the package distributed: pip install regionplot[dask]"
+        return "it needs the package distributed: pip install distributed"
 
     def run(self, task: Task[J], jobs: Iterable[J]) -> Iterator[Outcome[J]]:
         """Apply a task to jobs on the cluster; see `Executor.run`.
@@ -110,7 +114,7 @@ class DaskExecutor:
             stack.callback(_end_idle_thread, threading.enumerate())
             client = _connect(stack, self.cluster, self.workers)
             run = _ClusterRun(client, task, self.settings.retries)
-            stack.callback(run.cancel)
+            stack.callback(run.end)
             yield from run.outcomes(chain(first, waiting), self.workers if self.cluster is None else 2 * self.workers)
             while run.retries:
                 yield from run.outcomes([run.retries.popleft()], 1)
@@ -125,6 +129,8 @@ class _ClusterRun(Generic[J]):
     max_retries: int
     loaded: Any = None
     """Future of the task that all workers share."""
+    key: str = ""
+    """Key of the task that was sent last."""
     running: dict[Any, PendingJob[J]] = field(default_factory=dict)
     retries: deque[PendingJob[J]] = field(default_factory=deque)
 
@@ -166,13 +172,18 @@ class _ClusterRun(Generic[J]):
     def _send_task(self) -> Any:
         """Send the task to all workers, and return its future."""
         try:
-            return self.client.scatter(LoadedTask(self.task), broadcast=True, hash=False)
+            task = LoadedTask(self.task)
+            self.key = task.key
+            return self.client.scatter(task, broadcast=True, hash=False)
         except TimeoutError as error:
             raise ExecutorError(f"the dask cluster has no workers: {error}; start workers and try again") from error
 
-    def cancel(self) -> None:
-        """Cancel the running jobs."""
+    def end(self) -> None:
+        """Cancel the running jobs, and free the data in the workers of a running cluster."""
         self.client.cancel(list(self.running))
+        if self.key and self.client.status == "running":
+            with suppress(OSError):
+                self.client.run(_free_kept_task, self.key, on_error="ignore")
 
 
 def _connect(stack: ExitStack, cluster: Any, workers: int) -> Any:
@@ -275,10 +286,11 @@ class LoadedTask(Generic[J]):
     is_loaded: bool = False
     error: RegionplotError | None = None
     """Error of the failed load. All jobs of the worker report this error."""
+    key: str = field(default_factory=lambda: uuid.uuid4().hex)
 
-    def __reduce__(self) -> tuple[type[LoadedTask[J]], tuple[Any, ...]]:
+    def __reduce__(self) -> tuple[Any, ...]:
         """Pickle without the loaded state, because dask may copy the task from a worker that has loaded the data."""
-        return type(self), (self.task, self.parent)
+        return _received_task, (self.key, self.task, self.parent)
 
     def load(self) -> None:
         """Load the task once per worker. If loading fails, keep the error for all jobs of the worker."""
@@ -291,6 +303,21 @@ class LoadedTask(Generic[J]):
                     load_task(self.task)
                 except RegionplotError as error:
                     self.error = error
+
+
+def _received_task(key: str, task: Task[J], parent: int) -> LoadedTask[J]:
+    """Return the task that has been sent to this worker. If it was sent before, return the same object.
+
+    Dask drops copies of data that no running job needs. It also writes data to disk if the memory is nearly full.
+    Without `_kept_tasks`, the next job would load the data again.
+    """
+    for other in set(_kept_tasks) - {key}:
+        _free_kept_task(other)
+    return _kept_tasks.setdefault(key, LoadedTask(task, parent, key=key))
+
+
+def _free_kept_task(key: str) -> None:
+    _kept_tasks.pop(key, None)
 
 
 def _run_job(loaded: LoadedTask[J], job: J) -> tuple[str, Any]:

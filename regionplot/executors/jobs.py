@@ -103,7 +103,7 @@ class WorkerHandle(Generic[J]):
     """True if the worker was sent SIGTERM because it was late."""
 
     def begin(self, job: PendingJob[J] | None, timeout: float) -> None:
-        """Record the current job, or that there is none."""
+        """Record the current job. None: the worker has no job."""
         self.assigned, self.has_started, self.assigned_at = job, False, time.monotonic()
         self.deadline = float("inf") if job is None else self.assigned_at + timeout
 

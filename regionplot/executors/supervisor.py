@@ -1,8 +1,8 @@
 """Supervise worker processes: assign jobs, receive results, handle deaths, timeouts and resource shortages.
 
 When a worker dies, `concurrent.futures` loses all pending jobs, and `multiprocessing.Pool` waits forever. Here, each
-worker has its own pipe and at most one job. So if a worker dies, crashes or hangs, only one job fails, and a new
-worker takes the next job. The supervisor starts no threads, so that it can fork safely.
+worker has its own pipe and does one job at a time. If a worker dies, crashes or hangs, only this job fails. Other
+workers do the jobs that the worker got in advance. The supervisor starts no threads, so that it can fork safely.
 
 ::
 
@@ -57,7 +57,7 @@ logger = logging.getLogger(__name__)
 
 _MEGABYTE = 2**20
 _LONGEST_QUEUE = 1.0
-"""Maximum time in seconds for the jobs that a worker gets ahead, estimated from its last job."""
+"""Maximum time in seconds for the jobs that a worker gets in advance, estimated from its last job."""
 _MAX_WAIT = 3600.0
 """Maximum time of one wait in seconds. The system cannot wait for an infinite or very long time."""
 
@@ -218,7 +218,7 @@ class Supervisor(Generic[J]):
             worker.process.close()
 
     def _assign_jobs(self) -> None:
-        """Send a pending job to each idle worker. Then send the other pending jobs to workers that take jobs ahead."""
+        """Send a pending job to each idle worker. Then send further pending jobs in advance."""
         for worker in self.workers:
             if worker.is_idle and self.pending:
                 worker.begin(self.pending.popleft(), self.settings.timeout)
@@ -230,11 +230,14 @@ class Supervisor(Generic[J]):
 
     @property
     def _kept_pending(self) -> int:
-        """Number of last jobs that no worker gets ahead, so that all workers end at the same time."""
+        """Number of last jobs that are not sent in advance, so that all workers end at the same time."""
         return self.max_workers - 1
 
     def _can_queue(self, worker: WorkerHandle[J]) -> bool:
-        """Return True if a worker may get a job ahead. Long jobs are not, so that all workers end at the same time."""
+        """Return True if a worker may get a job in advance.
+
+        Long jobs are not sent in advance, so that all workers end at the same time.
+        """
         has_room = len(worker.queued) < min(self.settings.jobs_ahead, _LONGEST_QUEUE // max(worker.seconds, 1e-9))
         received = worker.jobs_done + 1 + len(worker.queued)
         return has_room and worker.has_started and not worker.is_stopping and received < self.settings.jobs_per_worker
@@ -309,7 +312,7 @@ class Supervisor(Generic[J]):
             yield replace(outcome, failure=job.describe_failure(outcome.failure))
 
     def _retire(self, worker: WorkerHandle[J]) -> None:
-        """Stop a worker after its result. Jobs that it got ahead are pending again."""
+        """Stop a worker after its result. The jobs that it got in advance are pending again."""
         self.workers.remove(worker)
         self.retiring.append(worker)
         if worker.assigned is None:

@@ -23,6 +23,7 @@ from regionplot.executors.base import (
     load_task,
     run_job,
     start_task_worker,
+    worker_context,
 )
 from regionplot.system.guard import leave_guard
 from regionplot.system.memory import limit_private_memory
@@ -80,9 +81,10 @@ def worker_main(task: Task[J], connection: Connection, inherited: list[Connectio
     limit = init.memory if init.memory is not None and limit_private_memory(init.memory) else None
     connection.send(("ready", None))
     try:
-        while (job := connection.recv()) is not None:
-            connection.send(("started", None))
-            _send_outcome(connection, _with_limit(run_job(task, job), limit))
+        with worker_context(task):
+            while (job := connection.recv()) is not None:
+                connection.send(("started", None))
+                _send_outcome(connection, _with_limit(run_job(task, job), limit))
     except (EOFError, OSError):
         logger.debug("the parent of worker %d has exited", os.getpid())
 

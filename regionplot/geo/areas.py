@@ -1,6 +1,6 @@
 """Project polygons. Cut them at the seams of the projection before they are projected.
 
-A polygon that no seam comes near is projected as a whole. Any other polygon is cut into pieces by the leaves of
+A polygon that is not near a seam is projected as a whole. Any other polygon is cut into pieces by the leaves of
 `Seams`. The pieces are projected and joined again.
 """
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pyproj
 
 from regionplot.errors import ConfigError
+from regionplot.geo.auto_projection import AUTO
 from regionplot.geo.crs import is_drawable, not_drawable, parse_crs
-from regionplot.geo.extent import Extent
+from regionplot.geo.extent import LONLAT, Extent
 from regionplot.geo.upright import upright
 
 if TYPE_CHECKING:
@@ -25,13 +26,16 @@ RASTER = "raster"
 def parse_projection(setting: str | Mapping[str, Any]) -> pyproj.CRS | None:
     """Return the map's CRS for a value of `[map] projection`, or None for the raster's own CRS.
 
+    For `auto`, return the CRS of the vector layers, which are kept in degrees. `sheet.projection` chooses the CRS of
+    each map.
+
     The axes of the CRS point east and north. See `geo.upright`.
 
     Parameters
     ----------
     setting : str or mapping
-        `raster`, a CRS as in `parse_crs`, the name of a cartopy class such as `Robinson`, or a mapping with the name
-        of a cartopy class and its keywords, such as `{"name": "LambertConformal", "central_longitude": -96}`
+        `raster`, `auto`, a CRS as in `parse_crs`, the name of a cartopy class such as `Robinson`, or a mapping with the
+        name of a cartopy class and its keywords, such as `{"name": "LambertConformal", "central_longitude": -96}`
         (https://scitools.org.uk/cartopy/docs/latest/reference/crs.html).
 
     Raises
@@ -43,7 +47,7 @@ def parse_projection(setting: str | Mapping[str, Any]) -> pyproj.CRS | None:
     if isinstance(setting, Mapping):
         keywords = dict(setting)
         return _make_cartopy_crs(str(keywords.pop("name", "")), keywords)
-    return None if setting == RASTER else _parse_name(setting)
+    return None if setting == RASTER else _parse_name(LONLAT if setting == AUTO else setting)
 
 
 @lru_cache(maxsize=16)
@@ -60,7 +64,9 @@ def _make_cartopy_crs(name: str, keywords: Mapping[str, Any]) -> pyproj.CRS:
 
     projection = getattr(cartopy.crs, name, None)
     if not (isinstance(projection, type) and issubclass(projection, cartopy.crs.Projection)):
-        raise ConfigError(f"projection {name!r} is not a cartopy class, an EPSG code, a PROJ string or 'raster'")
+        raise ConfigError(
+            f"projection {name!r} is not a cartopy class, an EPSG code, a PROJ string, 'raster' or 'auto'"
+        )
     known = [key for key in inspect.signature(projection).parameters if key != "globe"]
     if "globe" in keywords:
         raise ConfigError(

@@ -11,6 +11,7 @@ import pyproj
 from numpy.typing import NDArray
 from pyproj.enums import TransformDirection
 
+from regionplot.geo.centered import CenteredCRS
 from regionplot.geo.crs import horizontal, parse_crs, transformer, unit_size
 from regionplot.geo.extent import FULL_TURN, LONLAT
 
@@ -112,7 +113,7 @@ def drop_folded(points: Floats, positions: Floats, source: pyproj.CRS, target: p
     source, target : pyproj.CRS
         The two CRSs.
     """
-    if not len(points) or not _is_folded(target):
+    if not len(points) or isinstance(target, CenteredCRS) or not _is_folded(target):
         return positions
     base = base_of(target)
     own = np.column_stack(transformer(source, base).transform(*points.T))

@@ -66,9 +66,9 @@ class IndexedGeometries:
         """
         if not self.geometries.size:
             return self.geometries
-        clipped = shapely.get_parts(self.clip(_with_margin(panel, reach), x_period))
+        clipped = _parts(self.clip(_with_margin(panel, reach), x_period))
         tolerance = SIMPLIFY * min(panel.pixel_width, panel.pixel_height)
-        simple = shapely.get_parts(shapely.simplify(clipped, tolerance, preserve_topology=False))  # can split polygons
+        simple = _parts(shapely.simplify(clipped, tolerance, preserve_topology=False))  # can split polygons
         return np.asarray(simple[~shapely.is_empty(simple)], dtype=object)
 
     def areas_in_panel(self, panel: PanelGrid, x_period: float) -> Geometries:
@@ -124,6 +124,17 @@ class IndexedGeometries:
         return np.asarray(found, dtype=object)
 
 
+def _parts(geometries: Geometries) -> Geometries:
+    """Return the parts of geometries, in their order. `shapely.get_parts` also copies geometries of one part."""
+    several = shapely.get_type_id(geometries) > _POLYGON_TYPE
+    if not several.any():
+        return geometries
+    parts, owner = shapely.get_parts(geometries[several], return_index=True)
+    places = np.concatenate([np.flatnonzero(~several), np.flatnonzero(several)[owner]])
+    found = np.concatenate([geometries[~several], parts])[np.argsort(places, kind="stable")]
+    return np.asarray(found, dtype=object)
+
+
 def _with_margin(panel: PanelGrid, reach: float) -> Extent:
     """Return the extent of a panel with a border. Geometries are clipped to it."""
     margin = max(_MARGIN, math.ceil(reach) + 1)
@@ -140,7 +151,7 @@ def _snapped(polygons: Geometries, panel: PanelGrid) -> Geometries:
     origin = np.array([panel.extent.xmin, panel.extent.ymin])
     step = _SNAP * np.array([panel.pixel_width, panel.pixel_height])
     nodes = np.rint((coordinates - origin) / step)
-    for drop in (_repeated, _straight):
+    for drop in (_is_repeated, _is_on_straight_line):
         kept = ~drop(nodes, ring)
         nodes, ring = nodes[kept], ring[kept]
     shells = np.flatnonzero(np.diff(polygon, prepend=-1))
@@ -155,14 +166,14 @@ def _snapped(polygons: Geometries, panel: PanelGrid) -> Geometries:
     )
 
 
-def _repeated(nodes: Floats, ring: NDArray[np.intp]) -> NDArray[np.bool_]:
+def _is_repeated(nodes: Floats, ring: NDArray[np.intp]) -> NDArray[np.bool_]:
     """Return True for each node that repeats the previous node of its ring."""
     is_same = np.zeros(len(nodes), bool)
     is_same[1:] = (nodes[1:] == nodes[:-1]).all(axis=1) & (ring[1:] == ring[:-1])
     return is_same
 
 
-def _straight(nodes: Floats, ring: NDArray[np.intp]) -> NDArray[np.bool_]:
+def _is_on_straight_line(nodes: Floats, ring: NDArray[np.intp]) -> NDArray[np.bool_]:
     """Return True for each node that lies on a line with the previous and the next node of its ring."""
     is_straight = np.zeros(len(nodes), bool)
     if len(nodes) > 2:

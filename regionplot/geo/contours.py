@@ -55,10 +55,10 @@ class ContourLine:
             return
         for first, last in [*gaps, (self.length, self.length)]:
             if first > start:
-                yield self._between(start, first)
+                yield self._points_between(start, first)
             start = max(start, last)
 
-    def _between(self, start: float, end: float) -> Floats:
+    def _points_between(self, start: float, end: float) -> Floats:
         inner = self.points[(self.along > start) & (self.along < end)]
         ends = [[np.interp(at, self.along, self.points[:, axis]) for axis in (0, 1)] for at in (start, end)]
         return np.concatenate([ends[:1], inner, ends[1:]])

@@ -52,7 +52,7 @@ def covered_shares(geometry: GridGeometry, polygons: Geometries) -> NDArray[np.f
     whole = shapely.union_all(polygons)
     is_exact = geometry.is_axis_aligned and find_spec("exactextract") is not None
     cover = _exact if is_exact else _sampled
-    for shifted in _turns(whole, geometry):
+    for shifted in _shifted_by_turns(whole, geometry):
         found += cover(geometry, shifted)
     return np.minimum(found, 1)
 
@@ -72,7 +72,7 @@ def polygons_in(wkb: bytes) -> Geometries:
     return found
 
 
-def _turns(polygon: shapely.Geometry, geometry: GridGeometry) -> list[shapely.Geometry]:
+def _shifted_by_turns(polygon: shapely.Geometry, geometry: GridGeometry) -> list[shapely.Geometry]:
     """Return the copies of a polygon, shifted by whole turns, that can overlap a grid."""
     if not geometry.crs.is_geographic:
         return [polygon]

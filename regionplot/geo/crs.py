@@ -15,7 +15,9 @@ import pyproj
 from numpy.typing import NDArray
 
 from regionplot.errors import ConfigError
-from regionplot.geo.extent import FULL_TURN
+from regionplot.geo.centered import CenteredCRS, CenteredTransformer, parse_centered
+from regionplot.geo.crs_cache import crs_cache
+from regionplot.geo.extent import FULL_TURN, LONLAT
 from regionplot.text import plain_text
 
 _MAX_QUOTE = 80
@@ -52,6 +54,8 @@ def parse_crs(text: str) -> pyproj.CRS:
         If PROJ does not know the CRS, or the text names a pipe or a device.
     """
     try:
+        if centered := parse_centered(text):
+            return centered
         _refuse_special_files(text)
         return pyproj.CRS.from_user_input(text)
     except (pyproj.exceptions.CRSError, ValueError, RecursionError) as error:
@@ -77,7 +81,7 @@ def shortened(text: str) -> str:
     return repr(plain_text(text, _MAX_QUOTE))
 
 
-@lru_cache(maxsize=64)
+@crs_cache(64)
 def horizontal(crs: pyproj.CRS) -> pyproj.CRS:
     """Return the part of a CRS that gives positions on the earth's surface, without heights."""
     if crs.is_compound and crs.sub_crs_list:
@@ -109,9 +113,11 @@ def not_drawable(crs: pyproj.CRS) -> str:
     )
 
 
-@lru_cache(maxsize=64)
+@crs_cache(64)
 def same_crs(one: pyproj.CRS, other: pyproj.CRS) -> bool:
     """Return True if coordinates need no transformation between two CRSs. Axis order and heights are ignored."""
+    if isinstance(one, CenteredCRS) or isinstance(other, CenteredCRS):
+        return one is other or one.srs == other.srs
     return bool(horizontal(one).equals(horizontal(other), ignore_axis_order=True))
 
 
@@ -120,8 +126,7 @@ def unit_size(crs: pyproj.CRS) -> float:
     return float(crs.axis_info[0].unit_conversion_factor) or 1.0 if crs.axis_info else 1.0
 
 
-@lru_cache(maxsize=64)
-def transformer(source: pyproj.CRS, target: pyproj.CRS) -> pyproj.Transformer:
+def transformer(source: pyproj.CRS, target: pyproj.CRS) -> pyproj.Transformer | CenteredTransformer:
     """Return a transformer between two CRSs, from a cache. Coordinates are (x, y) or (longitude, latitude).
 
     Raises
@@ -129,12 +134,24 @@ def transformer(source: pyproj.CRS, target: pyproj.CRS) -> pyproj.Transformer:
     ConfigError
         If no transformation is known, for example between two planets.
     """
+    if isinstance(source, CenteredCRS) or isinstance(target, CenteredCRS):
+        return _through_lonlat(source, target)
+    return _transformer(source, target)
+
+
+@lru_cache(maxsize=64)
+def _through_lonlat(source: pyproj.CRS, target: pyproj.CRS) -> CenteredTransformer:
+    return CenteredTransformer(source, target, parse_crs(LONLAT), _transformer)
+
+
+@lru_cache(maxsize=64)
+def _transformer(source: pyproj.CRS, target: pyproj.CRS) -> pyproj.Transformer:
     try:
         return pyproj.Transformer.from_crs(horizontal(source), horizontal(target), always_xy=True)
     except pyproj.exceptions.ProjError as error:
         raise ConfigError(
             f"there is no transformation from the CRS {shortened(source.name)} to {shortened(target.name)} "
-            f"({plain_text(str(error), _MAX_REASON)})"
+            f"({plain_text(str(error), _MAX_REASON)}); choose another CRS"
         ) from None
 
 
@@ -157,7 +174,7 @@ def meridian_offset(source: pyproj.CRS, target: pyproj.CRS) -> float:
     return float(transformer(source, target).transform(0.0, 0.0)[0])
 
 
-@lru_cache(maxsize=64)
+@crs_cache(64)
 def with_meridian(crs: pyproj.CRS, longitude: float) -> pyproj.CRS:
     """Return a copy of a geographic CRS with another origin of the longitudes.
 

@@ -33,7 +33,7 @@ class Extent:
     def __post_init__(self) -> None:
         """Raise RegionError if an edge is not a number, because the extent would fail later without its name."""
         edges = (self.xmin, self.xmax, self.ymin, self.ymax)
-        if not all(isinstance(edge, Real) for edge in edges):
+        if not all(type(edge) is float or isinstance(edge, Real) for edge in edges):  # the second test takes long
             raise RegionError(f"the edges of an extent must be numbers (xmin, xmax, ymin, ymax), not {edges!r}")
 
     @property

@@ -33,6 +33,11 @@ _UNSAFE_WORDS = re.compile(r"grid|init|file|model|catalog|pipeline|step|[/\\~]",
 """Words in PROJ strings that name files or chain operations (https://proj.org/en/stable/operations/index.html)."""
 
 
+def is_code(text: str) -> bool:
+    """Return True for a text that has the form of a code, such as `EPSG:5070`."""
+    return _CODE.fullmatch(text) is not None
+
+
 def parse_code(text: str) -> pyproj.CRS:
     """Return the CRS for a code such as `EPSG:5070` or `OGC:CRS84`, the only form that a table may contain.
 
@@ -50,8 +55,8 @@ def parse_code(text: str) -> pyproj.CRS:
 def parse_file_crs(text: str) -> pyproj.CRS:
     """Return the CRS for a definition in a data file, without names of files.
 
-    The definition is a code, WKT, PROJJSON or a PROJ string. Names of grids are removed, and so are PROJ strings in WKT
-    that name files. Shifts of the datum by numbers are kept.
+    The definition is a code, WKT, PROJJSON or a PROJ string. Names of grids are removed. PROJ strings in WKT that name
+    files are also removed. Shifts of the datum by numbers are kept.
 
     Raises
     ------

@@ -67,7 +67,7 @@ def interpolate(
     -------
     ndarray, shape (height, width) of the panel, or None
         NaN at missing pixels. None if the panel is coarser than the grid, if the grid has a single row or column, or if
-        the panel crosses the edge of a grid around the earth, and 360° are no whole number of columns.
+        the panel crosses the edge of a grid around the earth, and 360° are not a whole number of columns.
     """
     turns, bounds = _bounds_in_grid(lattice, positions)
     if not _is_fine(lattice, bounds, positions.shape):

@@ -26,7 +26,7 @@ def join_pieces(pieces: Geometries, precision: float) -> shapely.Geometry:
     """
     joined = _join_coverage(pieces)
     if joined is None:
-        rounded = _rounded(pieces, precision)
+        rounded = _on_grid(pieces, precision)
         joined = _join_coverage(rounded)
         if joined is None:
             return _overlay(pieces, rounded, precision)
@@ -43,7 +43,7 @@ def _join_coverage(pieces: Geometries) -> shapely.Geometry | None:
     return joined if is_exact and joined.is_valid else None
 
 
-def _rounded(pieces: Geometries, precision: float) -> Geometries:
+def _on_grid(pieces: Geometries, precision: float) -> Geometries:
     """Return the pieces with vertices on the grid. Two results for the same point differ by rounding errors."""
     scale = 1 / precision
     return np.asarray(shapely.transform(pieces, lambda points: np.rint(points * scale) / scale), dtype=object)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.floating[Any]]
 _JUMP = 8.0
-"""A jump is more than this many times as long as the steps beside it."""
+"""Minimum ratio of the length of a jump to the steps beside it."""
 _MIN_JUMP = 2.0
 """Minimum length of a jump, in cells."""
 

@@ -168,16 +168,16 @@ def _find_seams(
     is_suspect = ~(mapped <= _SEAM_STRETCH * meters) | ((mapped > _LONG_STEP) & (mapped > _LONG_STRETCH * meters))
     steps = np.flatnonzero(is_suspect & is_joined)
     farthest = _FARTHEST if target.is_geographic else _FARTHEST / unit_size(target)
-    at = _known(projected, farthest)
+    at = _shown_points(projected, farthest)
     tears = find_tears(
-        lambda points: _known(project_shown(points, source, target), farthest),
+        lambda points: _shown_points(project_shown(points, source, target), farthest),
         coordinates[steps], coordinates[steps + 1], at[steps], at[steps + 1],
     )  # fmt: skip
     found = tears.is_torn
     return _SeamCrossings(steps[found], tears.at_before[found], tears.at_after[found])
 
 
-def _known(points: Floats, farthest: float) -> Floats:
+def _shown_points(points: Floats, farthest: float) -> Floats:
     """Return points with NaN for each point that is not finite or far outside each map."""
     return np.where((abs(points) < farthest).all(axis=1, keepdims=True), points, np.nan)
 

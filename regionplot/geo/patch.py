@@ -15,7 +15,7 @@ from regionplot.geo.mesh import Bounds, Floats, Indices
 _INTEGRAL = 1e-6
 """Maximum relative difference between the number of columns in 360° and an integer."""
 _OUTSIDE = -1
-"""Stands for a column that the grid does not have."""
+"""Index for a column that the grid does not have."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Patch:
         Returns
         -------
         Patch or None
-            None if the patch crosses the edge of a grid around the earth, and 360° are no whole number of columns.
+            None if the patch crosses the edge of a grid around the earth, and 360° are not a whole number of columns.
         """
         left, right = _column_range(bounds, margin)
         top, bottom = int(np.floor(bounds.top)) - margin, int(np.floor(bounds.bottom)) + 1 + margin

@@ -35,10 +35,14 @@ def find_positions(geometry: GridGeometry, panel: PanelGrid, crs: pyproj.CRS) ->
     If no mesh is accurate enough, return exact positions.
     """
     locate = Locator(geometry, crs, panel)
+    found: tuple[Floats, Floats] | None = None
     for step in _MESH_STEPS:
         nodes = mesh_axis(panel.width, step), mesh_axis(panel.height, step)
-        mesh = Mesh(panel.height, panel.width, step, *locate(*nodes))
-        if locate.is_close(nodes, mesh.column, mesh.row):
+        if found is None or found[0].shape != (nodes[1].size, nodes[0].size):
+            found = locate(*nodes)  # else, these are the nodes at which the mesh before was checked
+        mesh = Mesh(panel.height, panel.width, step, *found)
+        error, found = locate.largest_error(nodes, mesh.column, mesh.row)
+        if error <= MAX_POSITION_ERROR:
             return Positions.on(mesh)
     return ExactPositions(locate)
 
@@ -65,7 +69,7 @@ def _largest_error(positions: SmoothPositions, locate: Locator) -> float:
     Rows are compared halfway between the lines, where the error of linear interpolation is largest.
     """
     height, step = positions.mesh.height, positions.mesh.step
-    x, y = (_halves(smooth_axis(length, step)) for length in (positions.mesh.width, height))
+    x, y = (_with_halfway_pixels(smooth_axis(length, step)) for length in (positions.mesh.width, height))
     y = np.unique(np.minimum(y + step // LINES_PER_STEP // 2, height - 1))
     exact = locate(x + 0.5, y + 0.5)
     column, row = replace(positions, column=positions.column[:, x], row=positions.row[:, x]).at(y)
@@ -74,7 +78,7 @@ def _largest_error(positions: SmoothPositions, locate: Locator) -> float:
         return float(np.max(_in_pixels(errors, exact, (x + 0.5, y + 0.5))))
 
 
-def _halves(nodes: Floats) -> Indices:
+def _with_halfway_pixels(nodes: Floats) -> Indices:
     """Return the pixels at nodes and halfway between nodes."""
     return np.unique(np.linspace(nodes[0], nodes[-1], 2 * nodes.size - 1).astype(np.intp))
 
@@ -130,8 +134,12 @@ class Locator:
             x = unwrap(x, middle_longitude(self.geometry, self.panel, self.crs))
         return x, y
 
-    def is_close(self, mesh: tuple[Floats, Floats], column: Floats, row: Floats) -> bool:
-        """Return True if interpolation in a mesh is accurate enough.
+    def largest_error(
+        self, mesh: tuple[Floats, Floats], column: Floats, row: Floats
+    ) -> tuple[float, tuple[Floats, Floats]]:
+        """Return the largest error of interpolation in a mesh, in pixels, and exact positions at twice as many nodes.
+
+        The error is NaN if positions are not finite.
 
         The errors are checked at the centers of mesh cells and at the midpoints of their edges. The centers alone are
         not enough: between conformal projections, the errors along x and y cancel there.
@@ -147,7 +155,8 @@ class Locator:
         exact_column, exact_row = self(finer[0], finer[1])
         errors = _add_midpoints(column) - exact_column, _add_midpoints(row) - exact_row
         with np.errstate(divide="ignore", invalid="ignore"):
-            return bool(np.all(_in_pixels(errors, (exact_column, exact_row), finer) <= MAX_POSITION_ERROR))
+            error = float(np.max(_in_pixels(errors, (exact_column, exact_row), finer)))
+        return error, (exact_column, exact_row)
 
 
 def _add_midpoints(nodes: Floats) -> Floats:

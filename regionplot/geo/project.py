@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
 
 import numpy as np
 import pyproj
 
 from regionplot.errors import RegionError
 from regionplot.geo.crs import Floats, meridian_offset, same_crs, transformer, unit_size, unwrap
+from regionplot.geo.crs_cache import crs_cache
 from regionplot.geo.extent import FULL_TURN, Extent
 
 _SAMPLES_PER_SIDE = 33
@@ -23,7 +23,7 @@ _SMALL_EXTENT = 1e7
 """Width and height, in meters, below which the areal scale is not checked."""
 
 
-@lru_cache(maxsize=4096)
+@crs_cache(4096)
 def project_extent(extent: Extent, source: pyproj.CRS, target: pyproj.CRS) -> Extent:
     """Return an extent in another CRS that contains a given extent, found by projecting sample points.
 

@@ -8,8 +8,8 @@ GDAL's warp widens the weights of `bilinear` and `cubic` by the number of cells 
 grid. The weights of a pixel are then products of weights along x and y. This module computes the same sums along one
 axis after the other, which takes fewer operations. It uses double precision, so that equal cells give their value.
 
-Missing cells are treated as GDAL treats them: the weights of the other cells are scaled so that their sum is 1, and a
-pixel whose center is in a missing cell is missing.
+Missing cells are treated as GDAL treats them: the weights of the other cells are scaled so that their sum is 1. A pixel
+whose center is in a missing cell is missing.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from regionplot.geo.scratch import Scratch, take
 from regionplot.geo.turns import whole_turns
 
 _COARSE = 1 / 0.95
-"""GDAL widens the weights if there are more cells per pixel along one of the axes."""
+"""Number of cells per pixel along an axis above which GDAL widens the weights."""
 _NEAR_INTEGER = 0.05
-"""GDAL rounds a number of cells per pixel that differs less from an integer."""
+"""Maximum difference from an integer for which GDAL rounds the number of cells per pixel."""
 _ROUNDING = 1e-6
 """Maximum rounding error of a position, in cells."""
 _MAX_RADIUS = 2
@@ -77,10 +77,10 @@ class _Axis:
     def of(cls, positions: Floats, length: int, end: float, resampling: str) -> _Axis:
         """Return the cells for increasing positions of pixel centers in a grid of a length.
 
-        GDAL takes `end` for the end of the grid.
+        GDAL treats `end` as the end of the grid.
         """
         radius, weigh = _FILTERS[resampling]
-        widening, inside = max(_cells_per_pixel(positions, end), 1.0), _inside(positions, length)
+        widening, inside = max(_cells_per_pixel(positions, end), 1.0), _pixels_in_grid(positions, length)
         positions = positions[inside]
         reach = int(np.ceil(radius * widening))
         centers = positions - _HALF
@@ -109,18 +109,21 @@ def reduces(lattice: Lattice, positions: AxisPositions) -> bool:
     if min(positions.shape) < _MIN_PIXELS or positions.column[-1] < positions.column[0]:
         return False
     placed = _in_grid(lattice, positions)
-    inside = _inside(placed.column, lattice.width), _inside(placed.row, lattice.height)
-    across, down = _cells_per_pixel(placed.column, np.inf), _cells_per_pixel(_upright(placed.row), lattice.height)
+    inside = _pixels_in_grid(placed.column, lattice.width), _pixels_in_grid(placed.row, lattice.height)
+    across, down = (
+        _cells_per_pixel(placed.column, np.inf),
+        _cells_per_pixel(_in_increasing_order(placed.row), lattice.height),
+    )
     return (
         max(across, down) > _COARSE
         and placed.bounds.top >= down / 2 - _ROUNDING
         and (lattice.columns_per_turn is not None or placed.bounds.left >= across / 2 - _ROUNDING)
         and all(part.stop > part.start for part in inside)
-        and not _wraps(lattice, placed, _MAX_RADIUS * max(across, 1.0) + 1)
+        and not _shows_columns_of_next_turn(lattice, placed, _MAX_RADIUS * max(across, 1.0) + 1)
     )
 
 
-def _wraps(lattice: Lattice, placed: AxisPositions, reach: float) -> bool:
+def _shows_columns_of_next_turn(lattice: Lattice, placed: AxisPositions, reach: float) -> bool:
     """Return True if a panel shows columns that lie a turn before or after columns of the grid."""
     turn, bounds = lattice.columns_per_turn, placed.bounds
     if turn is None:
@@ -136,12 +139,12 @@ def _in_grid(lattice: Lattice, positions: AxisPositions) -> AxisPositions:
     return AxisPositions(positions.column - turns, positions.row)
 
 
-def _upright(positions: Floats) -> Floats:
+def _in_increasing_order(positions: Floats) -> Floats:
     """Return positions in increasing order."""
     return positions[::-1] if positions[0] > positions[-1] else positions
 
 
-def _inside(positions: Floats, length: int) -> slice:
+def _pixels_in_grid(positions: Floats, length: int) -> slice:
     """Return the pixels whose centers are in a grid of a length."""
     found = np.flatnonzero((positions >= 0) & (positions < length))
     return slice(int(found[0]), int(found[-1]) + 1) if found.size else slice(0, 0)
@@ -150,8 +153,8 @@ def _inside(positions: Floats, length: int) -> slice:
 def _cells_per_pixel(positions: Floats, length: float) -> float:
     """Return the number of cells per pixel with which GDAL widens the weights.
 
-    GDAL divides the cells from the first edge of the panel to its last edge, or to the end of the grid if it is nearer,
-    by all pixels of the panel.
+    GDAL counts the cells from the first edge of the panel to its last edge. If the grid ends before, the cells to the
+    end of the grid count. This number is divided by the number of pixels of the panel.
     """
     size = float(positions[-1] - positions[0]) / (positions.size - 1)
     beyond = max(float(positions[-1]) + size / 2 - length, 0.0)
@@ -182,7 +185,7 @@ def reduce_cells(values: NDArray[Any], lattice: Lattice, positions: AxisPosition
     placed = _in_grid(lattice, positions)
     end = np.inf if lattice.columns_per_turn is not None else lattice.width  # columns in degrees do not end
     columns = _Axis.of(placed.column, lattice.width, end, resampling)
-    rows = _Axis.of(_upright(placed.row), lattice.height, lattice.height, resampling)
+    rows = _Axis.of(_in_increasing_order(placed.row), lattice.height, lattice.height, resampling)
     result = np.full(positions.shape, np.nan, float_dtype(values.dtype))
     inside = (result[::-1] if placed.row[0] > placed.row[-1] else result)[rows.inside, columns.inside]
     across, needed = columns.part(slice(None), lattice.width)

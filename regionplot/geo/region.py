@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from regionplot.errors import RegionError
 from regionplot.geo.extent import LONLAT, Extent
+
+if TYPE_CHECKING:
+    from regionplot.geo.track import Track
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,10 @@ class Region:
     """File and line that define the region, such as `regions.csv:7`, for messages."""
     shape: bytes = field(default=b"", repr=False, compare=False)
     """Geometry as WKB, in `crs`, for statistics and the layer `focus`. Empty: the region is the extent."""
+    projection: str = ""
+    """Projection of the map: `auto`, `raster` or a code such as `EPSG:5070`. Empty: that of the settings."""
+    track: Track | None = field(default=None, repr=False)
+    """Track with which the region moves. None: the region does not move, or it is the region at the time of a map."""
 
     def __post_init__(self) -> None:
         """Check the types, because a wrong type would fail later with an error that does not name the field.
@@ -55,13 +63,41 @@ class Region:
             )
         if not (isinstance(self.title, str) and isinstance(self.attributes, Mapping)):
             raise RegionError(f"region {self.name!r}: the title must be a text, and the attributes must be a mapping")
+        if not isinstance(self.projection, str):
+            raise RegionError(f"region {self.name!r}: the projection must be a text, such as 'auto' or 'EPSG:5070'")
         if not self.title:
             object.__setattr__(self, "title", self.name)
 
     def __reduce__(self) -> tuple[type[Region], tuple[Any, ...]]:
         """Pickle read-only attributes as a plain dict, because a MappingProxyType does not pickle."""
-        fields = (self.name, self.extent, self.crs, self.title, dict(self.attributes), self.origin, self.shape)
-        return type(self), fields
+        fields = (self.name, self.extent, self.crs, self.title, dict(self.attributes), self.origin)
+        return type(self), (*fields, self.shape, self.projection, self.track)
+
+    def at(self, time: object) -> Region:
+        """Return the region at the time of a map. A region that does not move is returned unchanged.
+
+        The templates of the result can use the attributes `lon` and `lat`, the center in degrees.
+
+        Parameters
+        ----------
+        time : datetime or object
+            Time for which the raster is valid. An object of another type: the time is not known.
+
+        Raises
+        ------
+        RegionError
+            If the region moves, and the time is unknown or outside of the track.
+        """
+        if self.track is None:
+            return self
+        if not (isinstance(time, datetime) and time.tzinfo):
+            raise RegionError(
+                f"the region moves with the track {self.track.file}, but the time of the raster is unknown; state it "
+                "in the path of the file with {time:%Y%m%d%H}"
+            )
+        extent, crs = self.track.box(time)
+        lon, lat = (f"{degrees:.2f}" for degrees in self.track.position(time))
+        return replace(self, extent=extent, crs=crs, attributes={**self.attributes, "lon": lon, "lat": lat}, track=None)
 
     @property
     def fields(self) -> Mapping[str, str]:

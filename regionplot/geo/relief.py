@@ -54,30 +54,48 @@ def relief_levels(
     sea : float
         Factor for heights below zero.
     """
-    missing = np.isnan(heights)
-    ground = np.where(missing, np.float32(0), heights).astype(np.float32, copy=False)
-    np.multiply(ground, np.float32(sea), out=ground, where=ground < 0)
+    ground, missing = _ground(heights, sea)
     step = max(1, round(cell / _PIXELS_PER_BLOCK))
     near = _smoothed(block_means(ground, step), cell / step / 2 if cell > 1 else 0.0)
     far = _smoothed(block_means(ground, _FAR_BLOCK), blur / _FAR_BLOCK)
     light = _light(near, exaggeration / (pixel * step))
     far_light = _light(far, exaggeration * _FAR_EXAGGERATION / (pixel * _FAR_BLOCK))
+    light *= np.float32(1 - _FAR_SHARE)
+    for rows in row_strips(*light.shape):
+        light[rows] += enlarged(far_light, _FAR_BLOCK / step, light.shape, rows) * np.float32(_FAR_SHARE)
+        _to_levels(light[rows])
     levels = np.empty(heights.shape, np.uint8)
     for rows in row_strips(*heights.shape):
-        found = enlarged(light, step, heights.shape, rows) * np.float32(1 - _FAR_SHARE)
-        found += enlarged(far_light, _FAR_BLOCK, heights.shape, rows) * np.float32(_FAR_SHARE)
-        levels[rows] = _levels(found)
-    levels[missing] = FLAT
+        levels[rows] = enlarged(light, step, heights.shape, rows)
+    if missing is not None:
+        levels[missing] = FLAT
     return levels
 
 
-def _levels(light: Heights) -> NDArray[np.uint8]:
-    """Return levels of light from 0 to 1. Half of the levels are for slopes that are darker than flat ground."""
+def _ground(heights: NDArray[Any], sea: float) -> tuple[Heights, NDArray[np.bool_] | None]:
+    """Return heights with factor for the sea, and a mask of unknown heights. The mask is None if all are known."""
+    ground = np.empty(heights.shape, np.float32)
+    is_complete = True
+    for rows in row_strips(*heights.shape):
+        part = heights[rows]
+        np.minimum(part, 0, out=ground[rows], casting="unsafe")
+        ground[rows] *= np.float32(sea)
+        np.add(ground[rows], np.maximum(part, 0), out=ground[rows], casting="unsafe")
+        is_complete = is_complete and not math.isnan(float(ground[rows].sum()))
+    if is_complete:
+        return ground, None
+    missing = np.isnan(ground)
+    ground[missing] = 0
+    return ground, missing
+
+
+def _to_levels(light: Heights) -> None:
+    """Replace light from 0 to 1 by levels. Half of the levels are for slopes that are darker than flat ground."""
     flat = math.sin(_ALTITUDE)
-    share = light - np.float32(flat)
-    share *= np.where(share < 0, np.float32(FLAT / flat), np.float32((255 - FLAT) / (1 - flat)))
-    share += np.float32(FLAT + 0.5)
-    return np.clip(share, 0, 255, out=share).astype(np.uint8)
+    light -= np.float32(flat)
+    light *= np.where(light < 0, np.float32(FLAT / flat), np.float32((255 - FLAT) / (1 - flat)))
+    light += np.float32(FLAT + 0.5)
+    np.clip(light, 0, 255, out=light)
 
 
 def _light(heights: Heights, factor: float) -> Heights:
@@ -121,20 +139,26 @@ def block_means(values: Heights, step: int) -> Heights:
     if step == 1:
         return values
     height, width = values.shape
-    padded = np.pad(values, ((0, -height % step), (0, -width % step)), mode="edge")
-    rows = padded.reshape(padded.shape[0] // step, step, -1).mean(axis=1)
-    means: Heights = rows.reshape(len(rows), -1, step).mean(axis=2)
+    if height % step or width % step:
+        values = np.pad(values, ((0, -height % step), (0, -width % step)), mode="edge")
+    rows = values[::step].copy()
+    for number in range(1, step):
+        rows += values[number::step]
+    means = rows[:, ::step].copy()
+    for number in range(1, step):
+        means += rows[:, number::step]
+    means /= np.float32(step * step)
     return means
 
 
-def enlarged(values: Heights, step: int, shape: tuple[int, ...], rows: slice) -> Heights:
+def enlarged(values: Heights, step: float, shape: tuple[int, ...], rows: slice) -> Heights:
     """Return values of blocks at the pixels of the blocks, interpolated between the centers of the blocks.
 
     Parameters
     ----------
     values : ndarray
         Values of blocks.
-    step : int
+    step : float
         Number of pixels along a block.
     shape : (int, int)
         Height and width in pixels.

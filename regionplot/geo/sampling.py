@@ -12,8 +12,8 @@ small enough. For `nearest`, this is an eighth of a panel pixel (`geo.positions`
 of gdalwarp (https://gdal.org/en/stable/programs/gdalwarp.html, option `-et`). For `bilinear` and `cubic`, it is 1/64
 pixel (`geo.smooth`).
 
-GDAL also warps `bilinear` and `cubic` if no mesh is accurate enough, such as at a seam of the grid, and if the panel is
-coarser than the grid (`geo.interpolation`), unless rows and columns are enough (`geo.reduction`).
+GDAL also warps `bilinear` and `cubic` if no mesh is accurate enough, such as at a seam of the grid. If the panel is
+coarser than the grid, `geo.reduction` computes the values if rows and columns are enough. Otherwise, GDAL warps.
 """
 
 from __future__ import annotations

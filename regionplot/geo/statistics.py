@@ -97,7 +97,10 @@ def cells_within(geometry: GridGeometry, extent: Extent, crs: pyproj.CRS) -> NDA
 
 
 def _within_by_axes(geometry: GridGeometry, target: GridGeometry) -> NDArray[np.bool_]:
-    """Return `cells_within`: sample the extent, as a grid of one cell, at the cells, as the pixels of a panel."""
+    """Return the result of `cells_within`.
+
+    The extent is a grid of one cell, which is sampled at the centers of the cells.
+    """
     panel = PanelGrid(geometry.extent, geometry.width, geometry.height)
     inside = sample(np.zeros((1, 1), np.uint8), target, panel, geometry.crs, fill=0).inside
     a, e = geometry.transform.a, geometry.transform.e

@@ -1,7 +1,8 @@
 """Change the axes of CRSs so that x increases eastward, y increases northward, and longitudes are in degrees.
 
 The axes of some CRSs point west or south (such as the Lo systems of South Africa), or have the unit grad. Maps, grids
-and geometries are converted when they are read, so all other code can rely on the usual axes.
+and geometries are converted when they are read, so all other code can rely on these axes, which are called the standard
+axes.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import itertools
 import math
 import re
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from affine import Affine
 from numpy.typing import NDArray
 
 from regionplot.geo.crs import horizontal, transformer, unit_size
+from regionplot.geo.crs_cache import crs_cache
 from regionplot.geo.extent import Extent
 from regionplot.geo.grid import GridGeometry
 
@@ -27,7 +28,7 @@ _METHODS = {
     "Krovak": "Krovak (North Orientated)",
     "Krovak Modified": "Krovak Modified (North Orientated)",
 }
-"""Projection methods whose axes point west and south, and the same methods with the usual axes."""
+"""Projection methods whose axes point west and south, and the same methods with the standard axes."""
 _NEGATED = ("False easting", "False northing")
 """Parameters whose sign changes. In the Krovak methods, these parameters point west and south in both variants."""
 _ANGLE = math.radians(1)
@@ -39,7 +40,7 @@ _REMARKED = re.compile(rf"{_REMARK}(\S+) (\S+) (\S+) (\S+)")
 
 @dataclass(frozen=True)
 class Upright:
-    """A CRS with the usual axes, and the change of coordinates."""
+    """A CRS with the standard axes, and the change of coordinates."""
 
     crs: pyproj.CRS
     """The CRS whose x increases eastward and whose y increases northward, in meters, feet or degrees."""
@@ -72,11 +73,11 @@ def _changed(extent: Extent, change: Affine) -> Extent:
     return Extent(min(x0, x1), max(x0, x1), min(y0, y1), max(y0, y1))
 
 
-@lru_cache(maxsize=64)
+@crs_cache(64)
 def upright(crs: pyproj.CRS) -> Upright:
-    """Return a CRS with the usual axes.
+    """Return a CRS with the standard axes.
 
-    Return the CRS unchanged if it has the usual axes, or if no CRS with the usual axes can be found.
+    Return the CRS unchanged if it has the standard axes, or if no CRS with the standard axes can be found.
     """
     unchanged = Upright(crs, Affine.identity())
     flat = horizontal(crs)
@@ -84,7 +85,7 @@ def upright(crs: pyproj.CRS) -> Upright:
     is_angular = flat.is_geographic and any(axis.unit_name != "degree" for axis in flat.axis_info)
     if not (kinds & {"west", "south"} or is_angular) or len(kinds) != len(flat.axis_info):
         return unchanged
-    turned = _with_usual_axes(flat)
+    turned = _with_standard_axes(flat)
     change = None if turned is None else _change_of_axes(flat, turned)
     if turned is None or change is None:
         return unchanged
@@ -103,22 +104,22 @@ def own_axes(crs: pyproj.CRS) -> Upright:
 
 
 def upright_grid(geometry: GridGeometry) -> GridGeometry:
-    """Return the geometry of a grid in a CRS with the usual axes. The cells stay where they are."""
+    """Return the geometry of a grid in a CRS with the standard axes. The cells stay where they are."""
     turned = upright(geometry.crs)
     if turned.change.is_identity:
         return geometry
-    transform = _composed(turned.change, geometry.transform)
+    transform = _compose_transforms(turned.change, geometry.transform)
     return GridGeometry(transform, geometry.height, geometry.width, turned.crs)
 
 
-def _composed(outer: Affine, inner: Affine) -> Affine:
+def _compose_transforms(outer: Affine, inner: Affine) -> Affine:
     """Return the transform that applies first `inner` and then `outer`, which has no translation."""
     a, b, c, d, e, f = inner[:6]
     (x_a, y_a), (x_b, y_b), (x_c, y_c) = _change_points(outer, np.array([[a, d], [b, e], [c, f]])).tolist()
     return Affine(x_a, x_b, x_c, y_a, y_b, y_c)
 
 
-def _with_usual_axes(crs: pyproj.CRS) -> pyproj.CRS | None:
+def _with_standard_axes(crs: pyproj.CRS) -> pyproj.CRS | None:
     """Return a CRS with the axes east and north, and longitudes in degrees. Return None if PROJ does not know it."""
     definition = crs.to_json_dict()
     inner = definition.get("source_crs", definition)  # a bound CRS consists of a CRS and a shift of its datum
@@ -128,7 +129,7 @@ def _with_usual_axes(crs: pyproj.CRS) -> pyproj.CRS | None:
     unit = "degree" if crs.is_geographic else axes[0]["unit"]
     inner["coordinate_system"]["axis"] = [
         {"name": name, "abbreviation": short, "direction": direction, "unit": unit}
-        for name, short, direction in _usual_names(crs)
+        for name, short, direction in _standard_names(crs)
     ]
     _turn_method(inner.get("conversion", {}))
     try:
@@ -137,7 +138,7 @@ def _with_usual_axes(crs: pyproj.CRS) -> pyproj.CRS | None:
         return None
 
 
-def _usual_names(crs: pyproj.CRS) -> tuple[tuple[str, str, str], tuple[str, str, str]]:
+def _standard_names(crs: pyproj.CRS) -> tuple[tuple[str, str, str], tuple[str, str, str]]:
     if crs.is_geographic:
         return ("Longitude", "lon", "east"), ("Latitude", "lat", "north")
     return ("Easting", "E", "east"), ("Northing", "N", "north")
@@ -156,10 +157,11 @@ def _turn_method(conversion: dict[str, Any]) -> None:
 
 def _change_of_axes(own: pyproj.CRS, turned: pyproj.CRS) -> Affine | None:
     """Return the change of coordinates, found by comparison of points. Return None if there is no such change."""
-    base = own.geodetic_crs
+    if (base := own.geodetic_crs) is None:
+        return None
     longitudes, latitudes = np.meshgrid(np.linspace(-175, 177, 23), np.linspace(-85, 87, 19))
     before, after = (
-        np.column_stack(transformer(base, crs).transform(longitudes.ravel(), latitudes.ravel()))
+        np.column_stack(transformer(base or own, crs).transform(longitudes.ravel(), latitudes.ravel()))
         for crs in (own, turned)
     )
     usable = np.isfinite(before).all(axis=1) & np.isfinite(after).all(axis=1)

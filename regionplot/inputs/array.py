@@ -112,7 +112,7 @@ def rows_and_columns(data: xr.DataArray) -> xr.DataArray:
     Raises
     ------
     RasterError
-        If the object is not a DataArray of real numbers, or has not two dimensions.
+        If the object is not a DataArray of real numbers, or does not have two dimensions.
     """
     if not isinstance(data, xr.DataArray):
         raise RasterError(f"a map needs an xarray.DataArray, not {type(data).__name__}")

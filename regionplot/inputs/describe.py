@@ -105,7 +105,7 @@ def raster_times(settings: RasterSettings) -> list[datetime]:
 def open_bands(settings: RasterSettings) -> tuple[RasterSource, ...]:
     """Return one source for each band of the raster or variable that the settings name.
 
-    The settings need not select a band. If they select by level, member or time, the result has one source.
+    The settings do not have to select a band. If they select by level, member or time, the result has one source.
 
     Raises
     ------
@@ -280,7 +280,7 @@ class OpenGrid:
         """Raise RasterError if the file has no transform, or a transform in which cells have no area."""
         transform = self.dataset.transform
         if transform.is_identity:
-            raise RasterError(f"{self.path}: the raster has no georeferencing (no affine transform)")
+            raise RasterError(f"{self.path}: the raster has no transform; set its bounds (gdal_edit.py -a_ullr ...)")
 
     def _geolocation(self, band: int) -> Geolocation | None:
         """Return the 2-D coordinates of a grid that has no other georeferencing. Otherwise, return None."""
@@ -312,13 +312,13 @@ def opened_grid(settings: RasterSettings) -> Iterator[OpenGrid]:
         else:
             name = _subdataset(dataset.subdatasets, settings)
         if name is None:
-            yield _placed(dataset, settings, chosen)
+            yield _with_axes(dataset, settings, chosen)
             return
     with opened(path, name) as dataset:
-        yield _placed(dataset, settings, chosen)
+        yield _with_axes(dataset, settings, chosen)
 
 
-def _placed(opened_dataset: Any, settings: RasterSettings, chosen: ChosenVariable | None) -> OpenGrid:
+def _with_axes(opened_dataset: Any, settings: RasterSettings, chosen: ChosenVariable | None) -> OpenGrid:
     if chosen is None:
         return OpenGrid(CachedDataset(opened_dataset), settings)
     dataset = CachedDataset(opened_dataset, chosen.missing_crs(opened_dataset))

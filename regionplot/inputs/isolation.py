@@ -197,7 +197,7 @@ def _received(file: IO[bytes], path: Path, error: type[InputError]) -> Arrays:
     if "class" in failure:
         raise getattr(errors, failure["class"], error)(*failure["problems"])
     if "memory" in failure:
-        raise error(f"{path}: there is not enough memory to read the file")
+        raise error(f"{path}: there is not enough memory to read the file; free some memory")
     if "traceback" in failure:
         raise RuntimeError(failure["traceback"])
     return {name: np.lib.format.read_array(file, allow_pickle=False) for name in header["names"]}

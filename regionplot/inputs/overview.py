@@ -4,7 +4,7 @@ The sample is the same for each choice of regions. It comes from:
 
 - all cells, if the raster is small
 - overviews of any kind, if the file has overviews
-- else, rows at equal distances
+- otherwise, rows at equal distances
 """
 
 from __future__ import annotations

@@ -83,7 +83,10 @@ class Packing:
     def _missing(self, stored: NDArray[Any]) -> NDArray[np.bool_] | None:
         """Return True for missing cells, or None if no cell is missing."""
         found: NDArray[np.bool_] | None = None
-        for value, equal in ((self.nodata, _equal), *((value, _nearly_equal) for value in self.missing)):
+        for value, equal in (
+            (self.nodata, _equals_missing),
+            *((value, _nearly_equals_missing) for value in self.missing),
+        ):
             if value is not None and (same := equal(stored, value)) is not None:
                 found = same if found is None else found | same
         low, high = self.valid
@@ -126,7 +129,7 @@ def _table(packing: Packing, stored: str, dtype: str) -> NDArray[Any]:
     return values
 
 
-def _equal(stored: NDArray[Any], value: float) -> NDArray[np.bool_] | None:
+def _equals_missing(stored: NDArray[Any], value: float) -> NDArray[np.bool_] | None:
     """Return True for cells that equal a missing value. Return None if no cell can equal it."""
     if np.isnan(value):  # NaN is missing in all types
         return None
@@ -138,10 +141,10 @@ def _equal(stored: NDArray[Any], value: float) -> NDArray[np.bool_] | None:
         return np.asarray(stored == stored.dtype.type(value))
 
 
-def _nearly_equal(stored: NDArray[Any], value: float) -> NDArray[np.bool_] | None:
+def _nearly_equals_missing(stored: NDArray[Any], value: float) -> NDArray[np.bool_] | None:
     """Return True for cells that equal a missing value, up to the precision with which GDAL prints float32."""
     if stored.dtype != np.float32 or not np.isfinite(value) or abs(value) > np.finfo(np.float32).max:
-        return _equal(stored, value)
+        return _equals_missing(stored, value)
     with np.errstate(over="ignore", invalid="ignore"):
         return np.asarray(abs(stored - np.float32(value)) <= np.float32(_ROUNDING * abs(value)))
 

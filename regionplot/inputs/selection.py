@@ -1,4 +1,4 @@
-"""Select bands by level, member and time, from what the bands say about themselves."""
+"""Select bands by the level, member and time in their metadata."""
 
 from __future__ import annotations
 

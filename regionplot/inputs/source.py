@@ -90,7 +90,7 @@ class RasterInfo:
 
 
 class StoredBand(Protocol):
-    """What is needed to read the cells of a band. The attributes are those of `RasterInfo`."""
+    """The data that are needed to read the cells of a band. The attributes are those of `RasterInfo`."""
 
     @property
     def path(self) -> Path:

@@ -1,4 +1,4 @@
-"""Read a window of a file in strips, in several threads, so that the values of all cells need no memory."""
+"""Read a window of a file in strips, in several threads, so that memory never holds the values of all cells."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regionplot.geo.grid import Window
-from regionplot.inputs.gdal import opened
+from regionplot.inputs.gdal import opened, options_without_place
 from regionplot.inputs.reading import check_unchanged, decode, gdal_window
 from regionplot.inputs.source import StoredBand
 from regionplot.system.guard import reading
@@ -21,7 +21,7 @@ from regionplot.system.guard import reading
 _STRIP_CELLS = 2**18
 """Number of cells in a strip, if the blocks of the file are not larger. The cells of a strip stay in the CPU cache."""
 _CACHE = 4 * 2**20
-"""Size of GDAL's block cache in bytes. Each block is read only once, so the cache only takes memory."""
+"""Size of GDAL's block cache in bytes. Each block is read only once, so a larger cache would not help."""
 _THREADED = ("GTiff",)
 """Drivers whose datasets can be read at the same time. Other drivers use libraries with a lock for all datasets."""
 MAX_READERS = 2
@@ -56,7 +56,7 @@ class StripReader:
             changed since it was described.
         """
         info = self.band
-        with opened(info.path, info.gdal_name, **self.options) as dataset:
+        with opened(info.path, info.gdal_name, options_without_place(info.path), **self.options) as dataset:
             block_shape = dataset.block_shapes[info.band - 1]
             readers = MAX_READERS if dataset.driver in _THREADED else 1
         strips = iter(list(split_window(self.window, block_shape)))
@@ -73,12 +73,15 @@ class StripReader:
         return finish
 
     def _read(self, strips: Iterator[Window]) -> None:
-        """Read strips until none is left. Threads share the iterator."""
+        """Read strips until none is left. Threads share the iterator.
+
+        The file is opened without its CRS, because GDAL needs 10 ms in each thread to prepare for a CRS.
+        """
         info = self.band
         options: dict[str, str | int] = {**self.options}
         if not info.has_mask:  # a mask can be in the same blocks as the cells
             options["GDAL_CACHEMAX"] = _CACHE
-        with opened(info.path, info.gdal_name, **options) as dataset:
+        with opened(info.path, info.gdal_name, options_without_place(info.path), **options) as dataset:
             buffer = np.empty(0, dataset.dtypes[info.band - 1])
             for strip in strips:
                 if buffer.size < strip.cells:

@@ -97,7 +97,9 @@ def survey_raster(settings: RasterSettings) -> RasterSurvey:
     names = _variables(settings, driver)
     chosen: Sequence[str | None] = names[:_MAX_VARIABLES] or [None]
     keys = [{"variable": name} if len(names) > 1 else {} for name in chosen]
-    quantities = tuple(found for name, own in zip(chosen, keys, strict=True) for found in _of(settings, name, own))
+    quantities = tuple(
+        found for name, own in zip(chosen, keys, strict=True) for found in _quantities_of(settings, name, own)
+    )
     return RasterSurvey(path, driver, path.stat().st_size, quantities, max(0, len(names) - _MAX_VARIABLES))
 
 
@@ -106,13 +108,13 @@ def _variables(settings: RasterSettings, driver: str) -> list[str]:
     if driver == NETCDF:
         found = drawable_variables(list_variables(settings.path))
         if not found:
-            raise RasterError(f"{settings.path}: the file has no variable with rows and columns")
+            raise RasterError(f"{settings.path}: the file has no variable with rows and columns; choose another file")
         return unique_names(found)
     with opened(settings.path) as dataset:
         return [subdataset_variable(name, settings.path) for name in dataset.subdatasets]
 
 
-def _of(settings: RasterSettings, variable: str | None, keys: Mapping[str, Any]) -> list[Quantity]:
+def _quantities_of(settings: RasterSettings, variable: str | None, keys: Mapping[str, Any]) -> list[Quantity]:
     """Return the quantities in a variable, or in a file without variables. `keys` select the variable."""
     settings = settings.model_copy(update={"variable": variable})
     try:

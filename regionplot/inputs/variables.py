@@ -57,7 +57,7 @@ def _choose(path: Path, variables: Sequence[Variable], wanted: str | None) -> Va
     if len(fields) == 1:
         return fields[0]
     if not fields:
-        raise RasterError(f"{path}: the file has no variable with rows and columns")
+        raise RasterError(f"{path}: the file has no variable with rows and columns; choose another file")
     raise RasterError(
         f"{path}: the file holds several grids; choose one with variable = NAME in [raster]: {_list(fields)}"
     )
@@ -77,7 +77,7 @@ def drawable_variables(variables: Sequence[Variable]) -> list[Variable]:
     variables : sequence of Variable
         All variables of the file.
     """
-    return list(_placed(_without_coordinates(_grids(variables), variables), variables))
+    return list(_with_coordinates(_without_coordinates(_grids(variables), variables), variables))
 
 
 def unique_names(fields: Sequence[Variable]) -> list[str]:
@@ -105,7 +105,7 @@ def _without_coordinates(grids: Sequence[Variable], variables: Sequence[Variable
     return fields or list(grids)
 
 
-def _placed(fields: Sequence[Variable], variables: Sequence[Variable]) -> Sequence[Variable]:
+def _with_coordinates(fields: Sequence[Variable], variables: Sequence[Variable]) -> Sequence[Variable]:
     """Return the fields that have axes or 2-D coordinates. If there are none, return all fields.
 
     Other fields, such as a palette, are not maps.

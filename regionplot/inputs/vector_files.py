@@ -261,7 +261,7 @@ class VectorFile:
                 f'{self.crs.name!r}; set crs = "EPSG:..." in its [[features]]'
             )
         if not kept.size and is_unread.any():
-            raise FeaturesError(f"{self.settings.path}: no geometry of the layer can be read")
+            raise FeaturesError(f"{self.settings.path}: no geometry of the layer can be read; check the file")
         return kept
 
     def _count(self, number: int, kind: str) -> None:

@@ -15,15 +15,18 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+import numpy as np
 import pyproj
 import shapely
 
 from regionplot.errors import FeaturesError
 from regionplot.geo.clip import IndexedGeometries
+from regionplot.geo.crs import same_crs
 from regionplot.geo.extent import FULL_TURN, PanelGrid
 from regionplot.geo.linework import Geometries
+from regionplot.geo.shown import areas_on_panel, lines_on_panel, points_on_panel
 from regionplot.inputs.isolation import Arrays, start_reading
 from regionplot.inputs.vector_arrays import ProjectedGeometries
 from regionplot.inputs.vector_sources import check_parts, files_of
@@ -36,7 +39,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class VectorLayer:
-    """One vector layer in the CRS of the maps, with spatial indexes."""
+    """One vector layer, with spatial indexes."""
 
     line_index: IndexedGeometries
     """LineStrings. A border that polygons share is kept once."""
@@ -48,6 +51,8 @@ class VectorLayer:
     """Distance in x after which geometries repeat: 360 for maps in degrees, otherwise 0."""
     key: str
     """Digest of everything that the geometries depend on."""
+    crs: pyproj.CRS = field(repr=False)
+    """CRS of the geometries: that of the maps, or degrees if each map has its own CRS."""
 
     @property
     def lines(self) -> Geometries:
@@ -64,7 +69,7 @@ class VectorLayer:
         """All points."""
         return self.point_index.geometries
 
-    def lines_in(self, panel: PanelGrid, reach: float = 0.0) -> Geometries:
+    def lines_in(self, panel: PanelGrid, reach: float = 0.0, crs: pyproj.CRS | None = None) -> Geometries:
         """Return the lines within a panel, clipped to it and simplified with a tolerance of a third of a pixel.
 
         Parameters
@@ -73,14 +78,26 @@ class VectorLayer:
             The panel, in map units.
         reach : float
             Half of the line width in pixels. Lines outside the panel are included if they reach into it.
+        crs : pyproj.CRS, optional
+            CRS of the map. By default, the CRS of the layer.
         """
+        if crs is not None and not self._is_in(crs):
+            return lines_on_panel(self.line_index, self.crs, panel, crs, reach)
         return self.line_index.clip_to_panel(panel, self.x_period, reach)
 
-    def polygons_in(self, panel: PanelGrid) -> Geometries:
-        """Return the polygons within a panel, clipped to it, with corners on a grid of an eighth of a pixel."""
+    def polygons_in(self, panel: PanelGrid, crs: pyproj.CRS | None = None) -> Geometries:
+        """Return the polygons within a panel, clipped to it, with corners on a grid of an eighth of a pixel.
+
+        Parameters
+        ----------
+        panel, crs
+            As for `lines_in`.
+        """
+        if crs is not None and not self._is_in(crs):
+            return areas_on_panel(self.polygon_index, self.crs, panel, crs)
         return self.polygon_index.areas_in_panel(panel, self.x_period)
 
-    def points_in(self, panel: PanelGrid, reach: float = 0.0) -> Geometries:
+    def points_in(self, panel: PanelGrid, reach: float = 0.0, crs: pyproj.CRS | None = None) -> Geometries:
         """Return the points within a panel, and the points outside the panel whose symbols reach into it.
 
         Parameters
@@ -89,8 +106,17 @@ class VectorLayer:
             The panel, in map units.
         reach : float
             Radius of the symbols in pixels.
+        crs : pyproj.CRS, optional
+            CRS of the map. By default, the CRS of the layer.
         """
+        if crs is not None and not self._is_in(crs):
+            points = points_on_panel(shapely.get_coordinates(self.points), self.crs, panel, crs, reach)
+            shown = shapely.points(points[np.isfinite(points).all(axis=1)])
+            return IndexedGeometries.of(np.asarray(shown, dtype=object)).clip_to_panel(panel, 0.0, reach)
         return self.point_index.clip_to_panel(panel, self.x_period, reach)
+
+    def _is_in(self, crs: pyproj.CRS) -> bool:
+        return crs is self.crs or same_crs(crs, self.crs)
 
 
 def load_layer(
@@ -186,7 +212,7 @@ def _layer(projected: ProjectedGeometries, key: str, crs: pyproj.CRS) -> VectorL
         logger.log(level, "%s", text)
     kinds = (projected.lines, projected.polygons, projected.points)
     lines, polygons, points = (IndexedGeometries.of(geometries) for geometries in kinds)
-    return VectorLayer(lines, polygons, points, FULL_TURN if crs.is_geographic else 0.0, key)
+    return VectorLayer(lines, polygons, points, FULL_TURN if crs.is_geographic else 0.0, key, crs)
 
 
 def layer_key(settings: VectorSettings, crs: pyproj.CRS) -> str:

@@ -52,7 +52,7 @@ class VectorSource:
 
     name: str | bytes
     """GDAL's name of the file, or the content of the file. The content is opened if the file is in an archive, or if
-    pyogrio would take its name for the name of another file."""
+    pyogrio would interpret its name as the name of another file."""
     driver: str
     """The only driver that may open the file."""
     crs_member: str | None = None

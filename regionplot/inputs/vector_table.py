@@ -99,14 +99,14 @@ def _rows(file: VectorFile) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...
     """Return the names of the attributes, their values as text for each feature, and the geometries as WKB."""
     meta, _, wkb, values = file.raw(datetime_as_string=True)
     columns = tuple(map(str, meta["fields"]))
-    texts = [[_text(value) for value in column] for column in values]
+    texts = [[_attribute_text(value) for value in column] for column in values]
     return columns, tuple(zip(*texts, strict=True)) if texts else ((),) * len(wkb), wkb
 
 
-def _text(value: object) -> str:
+def _attribute_text(value: object) -> str:
     """Return a value of an attribute as text. Whole numbers have no decimal point. A list has commas."""
     if isinstance(value, list | tuple | np.ndarray):
-        return ", ".join(map(_text, value))
+        return ", ".join(map(_attribute_text, value))
     if isinstance(value, bytes):  # a field of any content, such as an image
         return ""
     if value is None or value != value:  # NaN is not equal to itself

@@ -21,14 +21,14 @@ from regionplot.layers.label_texts import (
     text_in_box,
     under_and_over,
 )
-from regionplot.sheet.marks import Label
+from regionplot.sheet.marks import Label, OnDark
 from regionplot.sheet.placing import LabelBox
 from regionplot.sheet.sheet import Sheet
 
 if TYPE_CHECKING:
     from regionplot.layers.labels import Labels
 
-AREA_COLOR, _HALO = "#4a4356bf", "#fffdf673"
+AREA_COLOR, AREA_HALO = "#4a4356bf", "#fffdf673"
 _POINTS, _HALO_POINTS = 9.5, 1.0
 _GAP = (9.0, 6.0)
 """Minimum pixels from the name of an area to other labels, along x and along y."""
@@ -62,11 +62,10 @@ class AreaLabels:
         if box is None:
             return
         sheet.placer.take(box)
-        is_dark = sheet.is_dark(box)
-        color, halo = (REVERSED, REVERSED_HALO) if is_dark else (self.layer.settings.area_color, _HALO)
         yield Label(
-            box.left, box.bottom + round(size.descent), text, points, color, halo, _HALO_POINTS,
-            weight="semibold", align="left", vertical_align="baseline", font=sheet.layout.page.font,
+            box.left, box.bottom + round(size.descent), text, points, self.layer.settings.area_color, AREA_HALO,
+            _HALO_POINTS, weight="semibold", align="left", vertical_align="baseline", font=sheet.layout.page.font,
+            on_dark=OnDark(REVERSED, REVERSED_HALO, box),
         )  # fmt: skip
 
     def _value(self, number: int, name: str, area: shapely.Polygon) -> Iterator[Label]:

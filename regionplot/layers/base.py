@@ -136,10 +136,10 @@ class Layer(Protocol):
         return ()
 
     def inks(self) -> frozenset[str] | None:
-        """Return the colors of the layer's marks in the panel.
+        """Return the colors of the layer's marks in the panel: lines, areas, letters, casings and halos.
 
-        Return None if the layer does not fit into a palette image: if it draws halos or images, or if its marks outside
-        the panel have another color than `INK`. Maps with such a layer are RGB images.
+        Return None if the layer does not fit into a palette image, because it draws images or many colors, or because
+        its marks outside the panel are colored. Maps with such a layer are RGB images.
         """
         return None
 

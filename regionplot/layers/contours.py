@@ -28,7 +28,7 @@ from regionplot.layers.contour_labels import LineGaps, LineLabels
 from regionplot.layers.contour_settings import NONE, ContourSettings
 from regionplot.layers.field import Field, field_of
 from regionplot.layers.hatching import hatching
-from regionplot.layers.highs_lows import REACH, HighsAndLows
+from regionplot.layers.highs_lows import MARK_HALO, REACH, HighsAndLows
 from regionplot.layers.quantity import quantity_of
 from regionplot.sheet.marks import Label, Markers, PanelMark, Path
 from regionplot.sheet.sheet import Sheet
@@ -120,9 +120,11 @@ class Contours(Layer):
     @override
     def inks(self) -> frozenset[str] | None:
         style = self.settings
-        if style.has_casing or style.highs_lows or style.fill:
+        if style.fill:
             return None
-        return frozenset({style.color, *([style.hatch_color] if style.hatch else [])})
+        casing = {style.casing} if style.has_casing else set()
+        marks = {style.high_color, style.low_color, MARK_HALO} if style.highs_lows else set()
+        return frozenset({style.color, *casing, *marks, *([style.hatch_color] if style.hatch else [])})
 
 
 def _path(sheet: Sheet, parts: Sequence[Floats], color: str, width: float) -> Path:

@@ -33,7 +33,7 @@ class FeatureSettings(ClassSettings):
     is_array: ClassVar[bool] = True
 
     kind: Text = ""
-    """What the layer shows: `states`, `counties`, `countries`, `coast`, `rivers`, `lakes`, or another name that a style
+    """Kind of features: `states`, `counties`, `countries`, `coast`, `rivers`, `lakes`, or another name that a style
     has. The style then gives the other settings."""
     linewidth: Annotated[float, Field(ge=0, le=100)] = 0.6
     """Line width in points."""
@@ -128,17 +128,17 @@ class Features(VectorFileLayer):
             return
         pixels_per_point = sheet.layout.dpi / POINTS_PER_INCH
         for vectors, color in ((self.vectors, style.facecolor), *zip(self.classes, style.colors, strict=False)):
-            areas = vectors.polygons_in(panel)
+            areas = vectors.polygons_in(panel, sheet.crs)
             if areas.size:
                 yield Path.of_polygons(areas, color)
         casing = 2 * style.casing_width if style.has_casing else 0.0
-        lines = self.vectors.lines_in(panel, (style.linewidth + casing) / 2 * pixels_per_point)
+        lines = self.vectors.lines_in(panel, (style.linewidth + casing) / 2 * pixels_per_point, sheet.crs)
         if lines.size and style.linewidth > 0 and style.edgecolor != _NONE:
             if casing:
                 yield Path.of_lines(lines, style.casing, style.linewidth + casing)
             yield Path.of_lines(lines, style.edgecolor, style.linewidth)
         size = 2 + 2 * style.linewidth
-        points = self.vectors.points_in(panel, (size + style.linewidth) / 2 * pixels_per_point)
+        points = self.vectors.points_in(panel, (size + style.linewidth) / 2 * pixels_per_point, sheet.crs)
         if points.size:
             face = style.edgecolor if style.facecolor == _NONE else style.facecolor
             yield Markers(shapely.get_coordinates(points), size, face, style.edgecolor, style.linewidth)

@@ -1,6 +1,7 @@
 """The area of the region itself: everything outside fades, and its border is emphasized.
 
-Regions from vector files, and from tables with geometries, have an area. Other regions are boxes, and stay as they are.
+Regions from vector files, and from tables with geometries, have an area. Other regions are boxes, and their maps do not
+change.
 """
 
 from __future__ import annotations
@@ -9,19 +10,28 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Self
 
+import pyproj
 import shapely
 from pydantic import Field
 from typing_extensions import override
 
 from regionplot.geo.areas import project_polygons
+from regionplot.geo.centered import CenteredCRS
+from regionplot.geo.clip import IndexedGeometries
 from regionplot.geo.coverage import polygons_in
 from regionplot.geo.crs import parse_crs
+from regionplot.geo.extent import FULL_TURN, LONLAT
+from regionplot.geo.linework import Geometries
+from regionplot.geo.shown import project_areas, shown_window
 from regionplot.layers.base import Layer, LayerSettings, LoadContext, settings_digest
 from regionplot.settings.base import Color
 from regionplot.sheet.marks import PanelMark, Path
 from regionplot.sheet.sheet import Sheet
 
 _NONE = "none"
+_BEYOND = 0.05
+"""Width of the border around the panel in which the border of the area is drawn, as a fraction of the panel. It is
+wider than half of a line."""
 Width = Annotated[float, Field(ge=0, le=100)]
 
 
@@ -66,11 +76,11 @@ class Focus(Layer):
         source = sheet.crs if region.crs is None else parse_crs(region.crs)
         extent = sheet.view.panel.extent
         panel = shapely.box(extent.xmin, extent.ymin, extent.xmax, extent.ymax)
-        area = shapely.union_all(project_polygons(polygons, source, sheet.crs))
+        area = shapely.union_all(_projected(polygons, source, sheet))
         outside = shapely.get_parts(shapely.difference(panel, area))
         if settings.outside != _NONE and outside.size:
             yield Path.of_polygons(outside, settings.outside)
-        near = shapely.buffer(panel, 0.05 * extent.width)  # wider than half of a line
+        near = shapely.buffer(panel, _BEYOND * extent.width)
         lines = shapely.get_parts(shapely.line_merge(shapely.intersection(shapely.boundary(area), near)))
         lines = lines[shapely.length(lines) > 0]
         if not lines.size or settings.linewidth == 0:
@@ -81,5 +91,17 @@ class Focus(Layer):
             yield Path.of_lines(lines, settings.edgecolor, settings.linewidth)
 
     @override
-    def inks(self) -> None:
-        return None
+    def inks(self) -> frozenset[str]:
+        casing = {self.settings.casing} if self.settings.casing_width > 0 else set()
+        return frozenset({self.settings.outside, self.settings.edgecolor, *casing})
+
+
+def _projected(polygons: Geometries, source: pyproj.CRS, sheet: Sheet) -> Geometries:
+    """Return the polygons of the region in map coordinates. A centered projection needs only what the map shows."""
+    if not isinstance(sheet.crs, CenteredCRS):
+        return project_polygons(polygons, source, sheet.crs)
+    lonlat = parse_crs(LONLAT)
+    panel = sheet.view.panel
+    window = shown_window(panel, sheet.crs, lonlat, _BEYOND * panel.width)
+    found = IndexedGeometries.of(project_polygons(polygons, source, lonlat)).clip(window, FULL_TURN)
+    return project_areas(found, lonlat, sheet.crs, window)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Annotated, ClassVar, Literal, Self, cast
 
 import numpy as np
+import pyproj
 from pydantic import Field
 from typing_extensions import override
 
 from regionplot.geo.clip import IndexedGeometries
+from regionplot.geo.extent import PanelGrid
 from regionplot.geo.graticule import GridLine, grid_lines, label_points, line_ends
 from regionplot.layers.base import Layer, LayerSettings, LoadContext, settings_digest
 from regionplot.settings.base import Color
@@ -100,7 +103,7 @@ class Graticule(Layer):
         settings, page = self.settings, sheet.layout.page
         spacing = None if isinstance(settings.spacing, str) else settings.spacing
         distance = None if settings.distance is None else page.pixels(settings.distance)
-        return list(grid_lines(sheet.view.panel, sheet.crs, spacing, distance))
+        return _lines(sheet.view.panel, sheet.crs, spacing, distance)
 
     def _paths(self, sheet: Sheet, lines: list[GridLine]) -> Iterator[Path]:
         if not lines:
@@ -113,11 +116,17 @@ class Graticule(Layer):
             yield Path.of_lines(shown, settings.color, settings.linewidth)
 
     @override
-    def inks(self) -> frozenset[str] | None:
+    def inks(self) -> frozenset[str]:
         settings = self.settings
         if not settings.labels or settings.position == "outside":
             return frozenset({settings.color})
-        return None if settings.halo != "none" else frozenset({settings.color, settings.text_color})
+        return frozenset({settings.color, settings.text_color, settings.halo})
+
+
+@lru_cache(maxsize=4)
+def _lines(panel: PanelGrid, crs: pyproj.CRS, spacing: float | None, distance: int | None) -> list[GridLine]:
+    """Return the lines of a panel. They are kept, because panel and sheet are drawn one after the other."""
+    return list(grid_lines(panel, crs, spacing, distance))
 
 
 @dataclass(frozen=True)

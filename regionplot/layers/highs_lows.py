@@ -25,7 +25,9 @@ _PROMINENCE = 0.25
 _GAP = (2.0, 2.0)
 """Minimum pixels from a mark to labels, along x and along y."""
 _MARK_POINTS, _VALUE_POINTS = 24, 11
-_MARK_HALO, _VALUE_HALO, _HALO = 1.6, 1.2, "#ffffffe6"
+_LETTER_HALO, _VALUE_HALO = 1.6, 1.2
+MARK_HALO = "#ffffffe6"
+"""Color of the halos."""
 
 
 @dataclass(frozen=True)
@@ -64,11 +66,11 @@ class HighsAndLows:
             return
         placer.take(*(box.grown(4, 3) for box in boxes))
         for baseline, string, points, halo in (
-            (bottom, letter, letters, _MARK_HALO),
+            (bottom, letter, letters, _LETTER_HALO),
             (under, text, digits, _VALUE_HALO),
         ):
             yield Label(
-                round(x), round(baseline), string, points, color, _HALO, halo * factor,
+                round(x), round(baseline), string, points, color, MARK_HALO, halo * factor,
                 weight="semibold", vertical_align="baseline", font=sheet.layout.page.font,
             )  # fmt: skip
 

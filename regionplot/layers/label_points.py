@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,9 +13,11 @@ import shapely
 from numpy.typing import NDArray
 
 from regionplot.errors import ConfigError
-from regionplot.geo.crs import unwrap
+from regionplot.geo.clip import IndexedGeometries
+from regionplot.geo.crs import same_crs, unwrap
 from regionplot.geo.extent import FULL_TURN
 from regionplot.geo.linework import Geometries
+from regionplot.geo.shown import points_on_panel, project_areas, shown_window
 from regionplot.inputs.feature_table import FeatureTable
 from regionplot.sheet.view import View
 from regionplot.text import plain_text
@@ -57,8 +59,13 @@ class LabelFeatures:
     area_names: Sequence[str]
     areas: Geometries
     """MultiPolygons in map coordinates."""
-    is_periodic: bool
-    """True if x is a longitude in degrees."""
+    crs: pyproj.CRS
+    """CRS of points and areas."""
+
+    @property
+    def is_periodic(self) -> bool:
+        """True if x is a longitude in degrees."""
+        return bool(self.crs.is_geographic)
 
     @classmethod
     def of(cls, table: FeatureTable, settings: NamedFeatures, crs: pyproj.CRS) -> LabelFeatures:
@@ -81,8 +88,30 @@ class LabelFeatures:
             shapely.get_coordinates(table.geometries[points]).reshape(-1, 2),
             [names[n] for n in areas],
             table.geometries[areas],
-            crs.is_geographic,
+            crs,
         )
+
+    def on_map(self, view: View, crs: pyproj.CRS) -> LabelFeatures:
+        """Return the features in the CRS of a map, if they are in another CRS.
+
+        The points keep their numbers. Points that the map does not show are NaN. Areas that the map does not show are
+        left out.
+        """
+        if crs is self.crs or same_crs(crs, self.crs):
+            return self
+        panel = view.panel
+        points = points_on_panel(self.points, self.crs, panel, crs)
+        if not self.areas.size:
+            return replace(self, points=points, crs=crs)
+        window = shown_window(panel, crs, self.crs)
+        names, areas = [], []
+        for name, area in zip(self.area_names, self.areas, strict=True):
+            clipped = IndexedGeometries.of(np.array([area], dtype=object)).clip(window, FULL_TURN)
+            parts = project_areas(clipped, self.crs, crs, window)
+            if parts.size:
+                names.append(name)
+                areas.append(shapely.multipolygons(parts))
+        return replace(self, points=points, area_names=names, areas=np.array(areas, dtype=object), crs=crs)
 
     def in_panel(self, view: View) -> Floats:
         """Return x and y of all points in pixels of the sheet, shape (n, 2). Points outside the panel are NaN."""

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 
 from regionplot.layers.label_style import Style
-from regionplot.sheet.marks import Label
+from regionplot.sheet.marks import Label, OnDark
 from regionplot.sheet.placing import LabelBox
 from regionplot.sheet.sheet import Sheet
 
@@ -39,10 +39,10 @@ def text_in_box(
     colors : (str, str)
         Colors of letters and halo on light colors.
     """
-    color, halo = (REVERSED, REVERSED_HALO) if sheet.is_dark(box) else (style.color or colors[0], colors[1])
     return Label(
-        box.left, box.bottom + descent, text, points, color, halo, style.halo / 2 * sheet.label_factor,
-        weight=style.weight, align="left", vertical_align="baseline", font=sheet.layout.page.font,
+        box.left, box.bottom + descent, text, points, style.color or colors[0], colors[1],
+        style.halo / 2 * sheet.label_factor, weight=style.weight, align="left", vertical_align="baseline",
+        font=sheet.layout.page.font, on_dark=OnDark(REVERSED, REVERSED_HALO, box),
     )  # fmt: skip
 
 

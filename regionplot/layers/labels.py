@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, Self
 
@@ -25,7 +25,7 @@ from typing_extensions import override
 from regionplot.geo.ground import meters_per_pixel
 from regionplot.geo.linework import Geometries
 from regionplot.inputs.feature_table import start_table
-from regionplot.layers.area_labels import AREA_COLOR, AreaLabels
+from regionplot.layers.area_labels import AREA_COLOR, AREA_HALO, AreaLabels
 from regionplot.layers.area_values import Statistic, statistic_in
 from regionplot.layers.base import LoadContext, settings_digest
 from regionplot.layers.field import Field, field_of
@@ -34,6 +34,8 @@ from regionplot.layers.label_style import Style, style_of
 from regionplot.layers.label_texts import (
     INK,
     PAPER,
+    REVERSED,
+    REVERSED_HALO,
     VALUE_GAP,
     VALUE_STYLE,
     rounded_box,
@@ -55,11 +57,13 @@ _FROM_DOT, _EDGE = 3.0, 6.0
 _NAME_POINTS = 9.5
 _MAX_VALUES, _VALUE_DISTANCE = 60, 50.0
 _PIXELS_PER_LABEL, _COARSE_PIXELS, _SMALL_PIXELS = 25_000, 38_000, 16_000
-"""Square pixels of the panel for each label: usual, on coarse maps, and on sheets less than `_SMALL` pixels wide."""
+"""Square pixels of the panel for each label: by default, on coarse maps, and on sheets narrower than `_SMALL`
+pixels."""
 _SMALL = 900
 _DOT_DISTANCE, _COARSE_DISTANCE, _SMALL_DISTANCE = 26.0, 60.0, 46.0
 _COARSE = 3000.0
 """Meters per pixel of coarse maps. Their labels are smaller."""
+_DOT = "white"
 
 
 def _check_format(text: str) -> str:
@@ -117,7 +121,7 @@ class Labels(VectorFileLayer):
 
     Settings = LabelSettings
     zorder: ClassVar[float] = 50
-    wants_values: ClassVar[bool] = True
+    ignores_raster: ClassVar[bool] = True
     mark_types: ClassVar[frozenset[type]] = frozenset({Label, Markers})
     label_order: ClassVar[int] = 20
     settings: LabelSettings
@@ -136,17 +140,25 @@ class Labels(VectorFileLayer):
             if isinstance(settings.values, FieldSettings):
                 field = Field.load(settings.values, context, "[[labels]] values")
             exclude = {"path"} if isinstance(settings.values, bool) else {"path", "values"}
-            return cls(settings, features, field, settings_digest(settings, key, field and field.key, exclude=exclude))
+            digest = settings_digest(settings, key, field and field.key, exclude=exclude)
+            return (ValueLabels if settings.has_values else Labels)(settings, features, field, digest)
 
         return load
 
     @override
+    def inks(self) -> frozenset[str]:
+        areas = {self.settings.area_color, AREA_HALO} if self.features.area_names else set()
+        return frozenset({self.settings.color, self.settings.halo, REVERSED, REVERSED_HALO, _DOT, INK, *areas})
+
+    @override
     def draw(self, sheet: Sheet) -> Iterator[PanelMark]:
-        if self.settings.has_values:
-            yield from _ValueLabels(self, sheet).marks()
-        else:
-            yield from _NameLabels(self, sheet).marks()
-        yield from AreaLabels(self, sheet).marks()
+        shown = self._shown(sheet)
+        yield from _NameLabels(shown, sheet).marks()
+        yield from AreaLabels(shown, sheet).marks()
+
+    def _shown(self, sheet: Sheet) -> Self:
+        """Return this layer in the CRS of a map, with the features that the map shows."""
+        return replace(self, features=self.features.on_map(sheet.view, sheet.crs))
 
     @property
     def letters(self) -> str:
@@ -176,6 +188,20 @@ class Labels(VectorFileLayer):
     def text_of(self, value: float) -> str:
         """Return the text of a value."""
         return self.settings.format.format(value).replace("-", "−")
+
+
+@dataclass(frozen=True)
+class ValueLabels(Labels):
+    """Labels of one vector file that show values."""
+
+    wants_values: ClassVar[bool] = True
+    mark_types: ClassVar[frozenset[type]] = frozenset({Label, Markers})
+
+    @override
+    def draw(self, sheet: Sheet) -> Iterator[PanelMark]:
+        shown = self._shown(sheet)
+        yield from _ValueLabels(shown, sheet).marks()
+        yield from AreaLabels(shown, sheet).marks()
 
 
 @dataclass(frozen=True)
@@ -262,7 +288,7 @@ class _NameLabels(_PointLabels):
     def _dots(self, diameter: float, pixels: Sequence[tuple[float, float]]) -> Markers:
         points = self.layer.features.in_map(np.array(pixels), self.sheet.view)
         size = diameter * self.sheet.label_factor * 72 / self.sheet.layout.dpi
-        return Markers(points, size, "white", INK, 0.9 if diameter < 6 else 1.1)
+        return Markers(points, size, _DOT, INK, 0.9 if diameter < 6 else 1.1)
 
 
 class _ValueLabels(_PointLabels):

@@ -99,7 +99,8 @@ class Points(VectorFileLayer):
     @override
     def draw(self, sheet: Sheet) -> Iterator[PanelMark]:
         style = self.settings
-        pixels = self.features.in_panel(sheet.view)
+        features = self.features.on_map(sheet.view, sheet.crs)
+        pixels = features.in_panel(sheet.view)
         shown = np.flatnonzero(np.isfinite(pixels).all(axis=1))
         factor = sheet.label_factor
         if sheet.shared_placer is not None:
@@ -109,7 +110,7 @@ class Points(VectorFileLayer):
                 sheet.shared_placer.take(LabelBox.around(x, y, side, side))
         kinds = np.column_stack([-self.sizes[shown], self.classes[shown]])
         for size, number in np.unique(kinds, axis=0):
-            points = self.features.in_map(pixels[shown[(kinds == (size, number)).all(axis=1)]], sheet.view)
+            points = features.in_map(pixels[shown[(kinds == (size, number)).all(axis=1)]], sheet.view)
             color = style.color if number < 0 else style.colors[int(number)]
             edge = color if style.edgecolor == "none" else style.edgecolor
             width = 0.0 if style.edgecolor == "none" else style.linewidth

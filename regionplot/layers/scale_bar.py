@@ -31,7 +31,7 @@ _DIGIT, _DIGIT_HEIGHT = 0.5, 0.72
 _TEXT_GAP = 2.9
 """Points between the bar and its numbers."""
 _METERS = {"km": 1000.0, "mi": 1609.344, "nmi": 1852.0}
-"""Meters per unit. The statute mile and the nautical mile are the international ones."""
+"""Meters per unit. Both miles are international miles."""
 
 
 class ScaleBarSettings(LayerSettings):

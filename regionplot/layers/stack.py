@@ -38,6 +38,11 @@ class PlannedLayer(NamedTuple):
     layer: type[Layer]
     settings: LayerSettings
 
+    @property
+    def wants_values(self) -> bool:
+        """True if the layer needs the values of the raster. Labels need them only if they show values."""
+        return self.layer.wants_values or bool(getattr(self.settings, "has_values", False))
+
 
 def configured_layers(config: Config) -> list[PlannedLayer]:
     """Return the layers that have a table in the settings, in the order of the settings."""
@@ -159,7 +164,7 @@ def can_yield(layer: Layer, kinds: Iterable[type]) -> bool:
 
 
 def _declared(layer: Layer, name: str, default: Any) -> Any:
-    """Return what the class that defines `draw` says about it. What its base class says is about another `draw`."""
+    """Return an attribute of the class that defines `draw`. An attribute of its base class describes another `draw`."""
     return vars(_class_with_draw(layer)).get(name, default)
 
 

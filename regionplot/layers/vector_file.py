@@ -1,4 +1,4 @@
-"""What layers from vector files have in common."""
+"""Base class of layers from vector files."""
 
 from __future__ import annotations
 

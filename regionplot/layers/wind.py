@@ -128,7 +128,7 @@ class WindField:
 
     @property
     def key(self) -> tuple[object, ...]:
-        """What the wind on a map depends on."""
+        """Everything that the wind on a map depends on."""
         return self.u.key, self.v.key, self.factor, self.is_of_grid
 
     def at_places(self, sheet: Sheet, spacing: float, clear: float) -> PlacedWind:
@@ -203,8 +203,8 @@ class WindLayer(Layer):
         return self.settings.name or wind_name(self.wind.u.description)
 
     @override
-    def inks(self) -> frozenset[str] | None:
-        return None if self.settings.casing != "none" else frozenset({self.settings.color})
+    def inks(self) -> frozenset[str]:
+        return frozenset({self.settings.color, self.settings.casing})
 
 
 def _places(sheet: Sheet, spacing: float) -> tuple[Floats, Floats]:

@@ -41,7 +41,7 @@ class Step(Protocol):
     step: ClassVar[str]
     """Name of the step in settings, on the command line and in the registry."""
     requires: ClassVar[tuple[str, ...]]
-    """Libraries that the step imports. They come with `regionplot[prepare]`."""
+    """Libraries that the step imports. They are in the extra `prepare`."""
     reads_all_bands: ClassVar[bool]
     """True if the step reads all bands of a raster. Otherwise, `[raster] band` selects the band."""
     option: ClassVar[Option]

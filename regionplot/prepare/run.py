@@ -93,12 +93,12 @@ def prepare_raster(
     check_place(target)
     if same := [path for path in input_files(sources, steps) if target.exists() and path.samefile(target)]:
         raise ConfigError(f"{target}: the output is also an input ({same[0]}); choose another output")
-    form = _form(storage, driver, bands, labels)
+    form = _result_options(storage, driver, bands, labels)
     key = prepared_digest(sources, steps, form)
     if existing is Existing.KEEP_CURRENT and is_current(target, key):
         return PreparationReport(target, (), time.perf_counter() - start)
     if not target.parent.is_dir():
-        raise OutputError(f"{target}: there is no folder {target.parent}")
+        raise OutputError(f"{target}: there is no folder {target.parent}; create it first")
     run = new_run()
     with (
         ExitStack() as stack,
@@ -119,7 +119,7 @@ def prepare_raster(
     return PreparationReport(target, tuple(reports), time.perf_counter() - start)
 
 
-def _form(
+def _result_options(
     storage: Mapping[str, Any] | None, driver: str, bands: Bands, labels: Mapping[str, str] | None
 ) -> tuple[object, ...]:
     """Return the options of a result that are part of its digest, besides inputs and steps."""
@@ -155,7 +155,7 @@ def _check_libraries(steps: Sequence[Step]) -> None:
     required = {name for step in steps for name in step.requires}
     missing = sorted(name for name in required if importlib.util.find_spec(name) is None)
     if missing:
-        raise ConfigError(f"{', '.join(missing)} is not installed; install regionplot[prepare]")
+        raise ConfigError(f"{', '.join(missing)} is not installed; install it: pip install {' '.join(missing)}")
 
 
 def prepared(config: Config, observer: PreparationObserver | None = None) -> Config:
@@ -219,7 +219,7 @@ def _prepared_path(config: Config, inputs: Sequence[Input], bands: Bands) -> Pat
     """Return the path of the prepared raster. In the cache, it has the stem of the input, which titles can show."""
     if config.raster.prepared is not None:
         return config.raster.prepared
-    key = prepared_digest(inputs, config.prepare, _form(None, "GTiff", bands, None))
+    key = prepared_digest(inputs, config.prepare, _result_options(None, "GTiff", bands, None))
     stem = config.raster.path.stem
     try:
         return user_folder().path(key, stem)

@@ -14,6 +14,8 @@ UNIT_COLUMNS = ("xmin", "xmax", "ymin", "ymax")
 CENTER_COLUMNS = ("lon", "lat", "width_km")
 HEIGHT_COLUMN = "height_km"
 """Optional column beside `CENTER_COLUMNS`. By default, the height is the width."""
+TRACK_COLUMNS = ("track", "width_km")
+"""Columns of regions that move, if the settings name tracks."""
 FORMS = "west,east,south,north | xmin,xmax,ymin,ymax | lon,lat,width_km | region | geometry,crs"
 _COMPLETE = (DEGREE_COLUMNS, UNIT_COLUMNS, CENTER_COLUMNS, ("region",), ("geometry", "crs"))
 _LIMITS = {*(name for form in _COMPLETE for name in form), HEIGHT_COLUMN}
@@ -24,7 +26,7 @@ _ALIASES = {
     "north": "north latmax maxlat latitudemax maxlatitude",
     "xmin": "xmin minx", "xmax": "xmax maxx", "ymin": "ymin miny", "ymax": "ymax maxy",
     "lon": "lon lng longitude", "lat": "lat latitude", "width_km": "widthkm", "height_km": "heightkm",
-    "name": "name", "title": "title", "region": "region", "geometry": "geometry", "crs": "crs",
+    "name": "name", "title": "title", "track": "track", "region": "region", "geometry": "geometry", "crs": "crs",
 }  # fmt: skip
 _NAMES = {alias: name for name, aliases in _ALIASES.items() for alias in aliases.split()}
 """Name of the column for each accepted spelling, without case and separators."""
@@ -62,6 +64,20 @@ def has_name(columns: Sequence[str]) -> bool:
     return "name" in columns or "name" in standard_names(columns).values()
 
 
+def find_column(columns: Sequence[str], names: str) -> str | None:
+    """Return the first column with one of several names. Case and separators do not matter.
+
+    Parameters
+    ----------
+    columns : sequence of str
+        Names of the columns.
+    names : str
+        Names without separators, in lower case, with spaces between them. The first name is preferred.
+    """
+    found = {re.sub(r"[\W_]", "", column).casefold(): column for column in reversed(columns)}
+    return next((found[name] for name in names.split() if name in found), None)
+
+
 def header_problems(columns: Sequence[str]) -> Iterator[str]:
     """Yield a message if a line is not a header, or if two columns have the same name."""
     if not has_name(columns) and any(math.isfinite(parse_number(column, ",")) for column in columns):
@@ -69,12 +85,12 @@ def header_problems(columns: Sequence[str]) -> Iterator[str]:
         return
     if twice := {name for name, count in Counter(columns).items() if name and count > 1}:
         yield f"the header names {', '.join(map(repr, sorted(twice)))} more than once"
-    for name, spellings in _spellings(standard_names(columns)).items():
+    for name, spellings in _spellings_by_name(standard_names(columns)).items():
         if len(spellings) > 1:
             yield f"the columns {' and '.join(map(repr, spellings))} both mean {name!r}; keep one of them"
 
 
-def _spellings(names: Mapping[str, str]) -> dict[str, list[str]]:
+def _spellings_by_name(names: Mapping[str, str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for spelling, name in names.items():
         found.setdefault(name, []).append(spelling)
@@ -91,6 +107,8 @@ def limits_hint(columns: Sequence[str]) -> str:
         map(str.casefold, columns)
     ):
         return f"a point has no extent; add the column width_km, or the columns {', '.join(DEGREE_COLUMNS)}"
+    if "track" in columns:
+        return 'name the file of each track in the settings: [regions] tracks = { milton = "milton.csv" }'
     if "geometry" in columns:
         return "a geometry needs a CRS; add the column crs with a code such as EPSG:4326"
     return f"no limits; add the columns {FORMS}"

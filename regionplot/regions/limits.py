@@ -11,13 +11,15 @@ from dataclasses import dataclass
 import numpy as np
 import shapely
 
-from regionplot.errors import Place, Problem, RegionsError
+from regionplot.errors import Place, Problem, RegionError, RegionsError
+from regionplot.geo.boxes import box_around
 from regionplot.geo.extent import FULL_TURN, LONLAT, Extent
 from regionplot.regions.columns import CENTER_COLUMNS, DEGREE_COLUMNS, HEIGHT_COLUMN, UNIT_COLUMNS
-from regionplot.regions.margins import in_degrees, kilometers_to_degrees
+from regionplot.regions.margins import in_degrees
 from regionplot.regions.numbers import how_to_write, is_ambiguous, parse_number
 from regionplot.text import quoted
 
+_POLE = 90.0
 logger = logging.getLogger(__name__)
 _WIDE_STEP = (
     "an edge of the geometry is longer than 180 degrees, so the region spans most of the globe; if the edge crosses "
@@ -137,38 +139,49 @@ def from_cell(row: Row) -> tuple[Extent, str | None]:
 
 
 def from_center(row: Row) -> tuple[Extent, str | None]:
-    """Return the extent of a row with `lon, lat, width_km`, and perhaps `height_km`, in degrees.
+    """Return the extent, in degrees, of a row with `lon, lat, width_km` and an optional `height_km`.
 
-    The extent has this width at the latitude of its center.
+    See `geo.boxes.box_around`.
 
     Raises
     ------
     RegionsError
-        If cells are not numbers, the size is not positive, or the extent contains a pole.
+        If cells are not numbers, the size is not positive, or the region is larger than the earth.
     """
     columns = [*CENTER_COLUMNS, HEIGHT_COLUMN if row.cells.get(HEIGHT_COLUMN) else CENTER_COLUMNS[-1]]
     longitude, latitude, width, height = _numbers(row, [(row.cells[column], column) for column in columns])
+    _check_sizes(row, columns[2:], (width, height))
+    if abs(longitude) > FULL_TURN:
+        raise row.error(f"{longitude:g} is not a longitude: it must be between -360 and 360", "lon")
+    if abs(latitude) > _POLE:
+        raise row.error(f"{latitude:g} is not a latitude: it must be between -90 and 90", "lat")
+    try:
+        return box_around(longitude, latitude, width, height)
+    except RegionError as error:
+        raise row.error(str(error), "width_km") from None
+
+
+def sizes_of(row: Row, columns: Sequence[str]) -> list[float]:
+    """Return the sizes in kilometers in columns of a row.
+
+    Raises
+    ------
+    RegionsError
+        If cells are not numbers, or not greater than 0.
+    """
+    sizes = _numbers(row, [(row.cells[column], column) for column in columns])
+    _check_sizes(row, columns, sizes)
+    return sizes
+
+
+def _check_sizes(row: Row, columns: Sequence[str], sizes: Sequence[float]) -> None:
     _raise_all(
         [
             row.problem(f"{value:g} is not a size in kilometers: it must be greater than 0", column)
-            for column, value in zip(columns[2:], (width, height), strict=True)
+            for column, value in dict(zip(columns, sizes, strict=True)).items()
             if value <= 0
         ]
     )
-    if abs(longitude) > FULL_TURN:
-        raise row.error(f"{longitude:g} is not a longitude: it must be between -360 and 360", "lon")
-    half_height = kilometers_to_degrees(height) / 2
-    if abs(latitude) + half_height >= 90:
-        raise row.error(
-            f"a region of {height:g} km around latitude {latitude:g} contains a pole; give xmin, xmax, ymin, ymax "
-            "and a polar CRS in the column crs",
-            "lat",
-        )
-    half_width = kilometers_to_degrees(width, latitude) / 2
-    if half_width > FULL_TURN / 2:
-        raise row.error(f"{width:g} km is more than once around the earth at latitude {latitude:g}", "width_km")
-    west, east = longitude - half_width, longitude + half_width
-    return Extent(west, east, latitude - half_height, latitude + half_height), LONLAT
 
 
 def from_geometry(row: Row) -> tuple[Extent, str | None]:
@@ -220,7 +233,7 @@ def _box_of(row: Row, geometry: shapely.Geometry) -> Extent:
     """Return the bounding box of the geometry of a row."""
     points = shapely.get_coordinates(geometry)
     if not points.size or not np.isfinite(points).all():  # the bounds of a geometry leave out NaN
-        raise row.error("the geometry is empty, or its coordinates are not finite", "geometry")
+        raise row.error("the geometry is empty, or its coordinates are not finite; correct it", "geometry")
     xmin, ymin, xmax, ymax = shapely.bounds(geometry)
     if not (xmin < xmax and ymin < ymax):
         raise row.error("the geometry has no area; give a polygon", "geometry")
@@ -274,11 +287,9 @@ def _check_limits(row: Row, extent: Extent, names: tuple[str, ...]) -> Extent:
     west, east, south, north = names
     problems = []
     if extent.xmin >= extent.xmax:
-        relation = "equals" if extent.xmin == extent.xmax else "is greater than"
-        problems.append(row.problem(f"{west} {extent.xmin:g} {relation} {east} {extent.xmax:g}", west))
+        problems.append(row.problem(_not_less(west, extent.xmin, east, extent.xmax), west))
     if extent.ymin >= extent.ymax:
-        relation = "equals" if extent.ymin == extent.ymax else "is greater than"
-        problems.append(row.problem(f"{south} {extent.ymin:g} {relation} {north} {extent.ymax:g}", south))
+        problems.append(row.problem(_not_less(south, extent.ymin, north, extent.ymax), south))
     _raise_all(problems)
     return extent
 
@@ -286,3 +297,10 @@ def _check_limits(row: Row, extent: Extent, names: tuple[str, ...]) -> Extent:
 def _raise_all(problems: Sequence[Problem]) -> None:
     if problems:
         raise RegionsError(*problems)
+
+
+def _not_less(low: str, lower: float, high: str, upper: float) -> str:
+    """Return the message for two limits that are equal or swapped."""
+    if lower == upper:
+        return f"{low} {lower:g} equals {high} {upper:g}; a region needs a width and a height"
+    return f"{low} {lower:g} is greater than {high} {upper:g}; swap them"

@@ -1,31 +1,18 @@
-"""Add a margin to the extent of a region, and convert kilometers to degrees."""
+"""Add a margin to the extent of a region."""
 
 from __future__ import annotations
 
-import math
-
 from regionplot.errors import ConfigError
 from regionplot.geo.bounds import within_world
+from regionplot.geo.boxes import kilometers_to_degrees
+from regionplot.geo.centered import parse_centered
 from regionplot.geo.charts import has_degrees
 from regionplot.geo.crs import unit_size
 from regionplot.geo.extent import FULL_TURN, LONLAT, Extent
 from regionplot.geo.foreign_crs import parse_code
 from regionplot.settings.regions import parse_margin
 
-_KILOMETERS_PER_DEGREE = math.radians(1) * 6371.0088
-"""On a sphere with the mean radius of the earth (IUGG, https://doi.org/10.1007/s001900050278)."""
 _POLE = 90.0
-
-
-def kilometers_to_degrees(kilometers: float, latitude: float = 0.0) -> float:
-    """Return a distance along a parallel in degrees of longitude. At latitude 0, these are degrees of latitude, too.
-
-    Examples
-    --------
-    >>> round(kilometers_to_degrees(111.2, 60), 2)
-    2.0
-    """
-    return kilometers / (_KILOMETERS_PER_DEGREE * math.cos(math.radians(latitude)))
 
 
 def with_margin(extent: Extent, crs: str | None, margin: str) -> Extent:
@@ -57,6 +44,13 @@ def with_margin(extent: Extent, crs: str | None, margin: str) -> Extent:
     return within_world(wider) if crs is not None and in_degrees(crs) else wider
 
 
+def with_margin_in_kilometers(width: float, height: float, margin: str) -> tuple[float, float]:
+    """Return a size in kilometers with a margin on each side. The margin is as for `with_margin`."""
+    size, unit = parse_margin(margin)
+    distance = max(width, height) * size / 100 if unit == "%" else size
+    return width + 2 * distance, height + 2 * distance
+
+
 def _distances(extent: Extent, crs: str | None, size: float, unit: str) -> tuple[float, float]:
     """Return a margin along x and along y, in the units of the CRS."""
     if unit == "%":
@@ -64,7 +58,7 @@ def _distances(extent: Extent, crs: str | None, size: float, unit: str) -> tuple
         return distance, distance
     assert crs is not None, "with_margin checks this"
     if not in_degrees(crs):
-        distance = size * 1000 / unit_size(parse_code(crs))
+        distance = size * 1000 / unit_size(parse_centered(crs) or parse_code(crs))
         return distance, distance
     dy = kilometers_to_degrees(size)
     farthest = min(max(abs(extent.ymin), abs(extent.ymax)), _POLE - dy)

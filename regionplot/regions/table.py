@@ -11,8 +11,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias, cast
 
 from regionplot.errors import ConfigError, Place, Problem, RegionsError
+from regionplot.geo.auto_projection import AUTO
+from regionplot.geo.cartopy import RASTER
+from regionplot.geo.foreign_crs import is_code
 from regionplot.geo.region import Region
-from regionplot.regions.columns import CENTER_COLUMNS, DEGREE_COLUMNS, FORMS, UNIT_COLUMNS, limits_hint, standard_names
+from regionplot.regions.columns import (
+    CENTER_COLUMNS,
+    DEGREE_COLUMNS,
+    FORMS,
+    TRACK_COLUMNS,
+    UNIT_COLUMNS,
+    limits_hint,
+    standard_names,
+)
 from regionplot.regions.delimited import read_rows
 from regionplot.regions.features import SUFFIXES, feature_rows, is_vector_file
 from regionplot.regions.frames import FRAME_NAME, feature_frame_rows, frame_rows, has_geometries
@@ -28,6 +39,7 @@ from regionplot.regions.limits import (
     shape_of,
 )
 from regionplot.regions.margins import with_margin
+from regionplot.regions.tracks import TrackLimits
 from regionplot.settings.regions import RegionSettings
 from regionplot.text import plain_text, quoted
 
@@ -84,7 +96,7 @@ def read_regions(source: Source, settings: RegionSettings = _PLAIN) -> list[Regi
             f"{_name_of(source)}: no regions: the file is empty; add a header line with name and {FORMS}"
         )
     if not regions:
-        raise RegionsError(f"{_name_of(source)}: no regions: the table has no rows below its header")
+        raise RegionsError(f"{_name_of(source)}: no regions: the table has no rows; add some, or use --allow-empty")
     return regions
 
 
@@ -120,13 +132,13 @@ def _read(source: Source, settings: RegionSettings) -> tuple[list[str], list[Reg
     names = _names(name, columns, settings.name_field)
     if names:
         rows = [_with_standard_names(row, names) for row in rows]
-    limits = _limits(name, columns, [*columns, *names.values()]) if not has_shapes else from_shape
+    limits = from_shape if has_shapes else _limits(name, columns, [*columns, *names.values()], settings)
     if limits is from_degrees:
         _warn_of_unused_crs(rows)
     regions, problems = _regions(rows, limits, settings.margin)
     problems += _duplicates(rows)
     if problems:
-        raise RegionsError(*problems)
+        raise RegionsError(*dict.fromkeys(problems))
     return columns or ["name"], regions
 
 
@@ -200,7 +212,7 @@ def _warn_of_unused_crs(rows: Sequence[Row]) -> None:
             return
 
 
-def _limits(table: str, header: Sequence[str], columns: Sequence[str]) -> Limits:
+def _limits(table: str, header: Sequence[str], columns: Sequence[str], settings: RegionSettings) -> Limits:
     """Return the function that parses the limits in the rows of a table.
 
     Parameters
@@ -211,6 +223,8 @@ def _limits(table: str, header: Sequence[str], columns: Sequence[str]) -> Limits
         Names of the columns as they are in the table, for messages.
     columns : sequence of str
         Names of the columns, and their standard names.
+    settings : RegionSettings
+        The tracks and the margin.
     """
     forms: list[tuple[set[str], Limits]] = [
         (set(DEGREE_COLUMNS), from_degrees),
@@ -219,6 +233,8 @@ def _limits(table: str, header: Sequence[str], columns: Sequence[str]) -> Limits
         ({"geometry", "crs"}, from_geometry),
         ({"region"}, from_cell),
     ]
+    if settings.tracks:
+        forms.append((set(TRACK_COLUMNS), TrackLimits.of(settings.tracks, settings.margin)))
     found = [limits for needed, limits in forms if needed <= set(columns)]
     place = f"{table}: columns {plain_text(', '.join(header), _MAX_COLUMN_TEXT)}"
     if not found:
@@ -243,15 +259,27 @@ def _regions(rows: Sequence[Row], limits: Limits, margin: str) -> tuple[list[Reg
 def _region(row: Row, limits: Limits, margin: str) -> Region:
     name = row.cells["name"]
     if not name:
-        raise row.error("the region has no name", "name")
+        raise row.error("the region has no name; fill in this cell", "name")
     extent, crs = limits(row)
+    track = limits.track_of(row) if isinstance(limits, TrackLimits) else None
     try:
-        extent = with_margin(extent, crs, margin)
+        extent = with_margin(extent, crs, margin) if track is None else extent
     except (ValueError, ConfigError) as error:
         raise row.error(str(error), "crs") from None
     attributes = {column: cell for column, cell in row.cells.items() if column not in _NOT_ATTRIBUTES}
     shape = b"" if limits not in (from_shape, from_geometry) else shape_of(row)
-    return Region(name, extent, crs, row.cells.get("title", ""), attributes, str(row.place), shape)
+    if track is not None:
+        _, longitude, latitude = track.fixes[0]
+        attributes |= {"lon": f"{longitude:.2f}", "lat": f"{latitude:.2f}"}
+    title, origin = row.cells.get("title", ""), str(row.place)
+    return Region(name, extent, crs, title, attributes, origin, shape, _projection(row), track)
+
+
+def _projection(row: Row) -> str:
+    """Return the projection of the map of a row. An attribute of a feature can have the same name for other uses."""
+    text = row.cells.get("projection", "")
+    is_known = row.shape is None or text in (AUTO, RASTER) or is_code(text)
+    return text if is_known else ""
 
 
 def _duplicates(rows: Sequence[Row]) -> Iterator[Problem]:
@@ -266,7 +294,7 @@ def _duplicates(rows: Sequence[Row]) -> Iterator[Problem]:
             if count <= _MAX_DUPLICATES:
                 yield _duplicate(row, earlier)
     if count > _MAX_DUPLICATES:
-        yield Problem(f"{count - _MAX_DUPLICATES:,} more names are taken", Place(file=rows[0].table))
+        yield Problem(f"{count - _MAX_DUPLICATES:,} more names are repeated", Place(file=rows[0].table))
 
 
 def _duplicate(row: Row, earlier: Row) -> Problem:

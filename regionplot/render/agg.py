@@ -20,11 +20,13 @@ from matplotlib.transforms import Bbox, BboxBase, BboxTransformFrom, BboxTransfo
 from regionplot.colors.base import Scale
 from regionplot.geo.strips import row_strips
 from regionplot.layers.stack import can_yield
+from regionplot.render.adaptive import adapted, required_colors
 from regionplot.render.artists import PanelPlace, artist_without_figure, panel_artists, sheet_artist
 from regionplot.render.bare_canvas import are_usual
 from regionplot.render.canvases import Canvases
 from regionplot.render.drawn_marks import NEEDS_AXES, DrawnMarks, PanelArtists
 from regionplot.render.fonts import FALLBACKS
+from regionplot.render.palette import adapts_palette
 from regionplot.render.shading import shade
 from regionplot.render.sheets import Style
 from regionplot.render.style import plain_style
@@ -105,7 +107,7 @@ class Canvas:
     def rgb(self) -> Bytes:
         """Return a copy of the colors, shape (height, width, 3).
 
-        Channels are copied one by one, which takes half as long as NumPy takes for all three of four channels.
+        Channels are copied one by one. This takes half the time of a single copy of three channels.
         """
         pixels = np.empty((*self.buffer.shape[:2], 3), np.uint8)
         for channel in range(3):
@@ -151,6 +153,7 @@ class Drawing:
     def __init__(self, style: Style, frame: Callable[[], Bytes], canvases: Canvases | None = None) -> None:
         self._style, self._frame = style, frame
         self._canvases = canvases or Canvases()
+        self._adapts = adapts_palette(style)
 
     @property
     def canvas(self) -> Canvas:
@@ -180,6 +183,15 @@ class Drawing:
             for mark in marks.on_sheet:
                 canvas.draw_on_sheet(mark)
             watch.lap("stroke")
-            pixels = canvas.rgb()
+            picture = self._finished(canvas, sheet)
         watch.lap("compose")
-        return Picture(pixels, None, sheet.title, sheet.no_data)
+        return picture
+
+    def _finished(self, canvas: Canvas, sheet: Sheet) -> Picture:
+        """Return what is drawn, with a palette of its own if it should have one."""
+        page, found = sheet.layout.page, None
+        if self._adapts:
+            found = adapted(canvas.buffer, required_colors(page.ink, page.line_ink, page.faint_ink))
+        if found is None:
+            return Picture(canvas.rgb(), None, sheet.title, sheet.no_data)
+        return Picture(found.rows, found.colors, sheet.title, sheet.no_data, row_filter="none")

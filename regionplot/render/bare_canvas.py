@@ -1,4 +1,4 @@
-"""Draw lines, areas, rectangles and usual titles with matplotlib's compiled modules alone.
+"""Draw lines, areas, rectangles and usual texts with matplotlib's compiled modules alone.
 
 The pixels equal those of `render.agg`, which makes matplotlib's artists of the same marks. The classes `_Pen` and
 `_Outline` have the attributes that Agg reads of `GraphicsContextBase` and `Path`.
@@ -7,6 +7,7 @@ The pixels equal those of `render.agg`, which makes matplotlib's artists of the 
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Literal, NamedTuple
@@ -15,9 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regionplot.colors.names import Rgba, rgba_of
+from regionplot.fonts import files_of
 from regionplot.layers.base import Layer
 from regionplot.layers.features import Features
+from regionplot.layers.graticule import GraticuleWithMargin
 from regionplot.layers.no_data import NoDataNote
+from regionplot.layers.scale_bar import ScaleBar
 from regionplot.layers.stack import can_yield
 from regionplot.layers.title import Title
 from regionplot.render.compiled import CompiledModules
@@ -40,10 +44,14 @@ _FIXED = 0x10000
 """One, as FreeType writes fixed-point numbers."""
 _SUBPIXELS = 0x40
 """FreeType's units per pixel."""
+_BEFORE = {"left": 0.0, "center": 0.5, "right": 1.0}
+"""Part of a text that lies before its position, by alignment."""
+_USUAL_SIGNS = {"°", "−"}
+"""Characters that all usual fonts have, in addition to ASCII."""
 
 
 def draws_usual_marks(layers: Iterable[Layer]) -> bool:
-    """Return True if layers draw only paths in the panel, and no texts on the sheet but the title."""
+    """Return True if layers draw only paths in the panel, and no texts on the sheet but titles, numbers and units."""
     return not any(map(_draws_others, layers))
 
 
@@ -51,7 +59,7 @@ def _draws_others(layer: Layer) -> bool:
     if isinstance(layer, Features):
         return layer.vectors.points.size > 0
     return can_yield(layer, (*NEEDS_AXES, Markers, Shade, Text)) and not isinstance(
-        layer, Title | NoDataNote
+        layer, Title | NoDataNote | GraticuleWithMargin | ScaleBar
     )  # maps with the note are RGB images
 
 
@@ -62,16 +70,26 @@ def are_usual(titles: Iterable[str], style: Style) -> bool:
 
 
 def is_usual(mark: Text, dpi: float) -> bool:
-    """Return True if a text needs neither hinting nor measuring, and the default font has all its letters."""
+    """Return True if a text needs no hinting and fits, and a font of this package or of matplotlib has its letters."""
     width = len(mark.text) * mark.points * dpi / POINTS_PER_INCH  # no ASCII letter is wider than the font size
     fits = mark.max_width is None or width <= mark.max_width
-    is_plain = mark.align == "left" and mark.vertical_align == "baseline" and mark.is_upright and not mark.is_hinted
-    has_font = mark.font == FONT and mark.weight == "normal"
-    return fits and is_plain and has_font and mark.text.isascii() and mark.text.isprintable()
+    is_plain = mark.vertical_align == "baseline" and not mark.is_hinted and mark.text.isprintable()
+    has_letters = mark.text.isascii() or all(letter.isascii() or letter in _USUAL_SIGNS for letter in mark.text)
+    return fits and is_plain and has_letters and _weight_number(mark.font, mark.weight) is not None
+
+
+def _weight_number(family: str, weight: str) -> int | None:
+    """Return the number of the file of a font for a weight. Return None if matplotlib must choose the font."""
+    count = 1 if family == FONT else len(files_of(family))
+    number = _WEIGHTS.get(weight, count)
+    return number if number < count else None
+
+
+_WEIGHTS = {"normal": 0, "semibold": 1}
 
 
 class _Outline(NamedTuple):
-    """What Agg reads of a `matplotlib.path.Path`."""
+    """The attributes of a `matplotlib.path.Path` that Agg reads."""
 
     vertices: NDArray[np.float64]
     codes: NDArray[np.uint8]
@@ -80,7 +98,7 @@ class _Outline(NamedTuple):
 
 
 class _Pen:
-    """What Agg reads of a `matplotlib.backend_bases.GraphicsContextBase`.
+    """The attributes of a `matplotlib.backend_bases.GraphicsContextBase` that Agg reads.
 
     Parameters
     ----------
@@ -149,7 +167,7 @@ class BareCanvas:
         self.layout = layout
         self._modules = modules
         self._renderer = modules.agg.RendererAgg(*layout.size, layout.dpi)
-        self._font = modules.freetype.FT2Font(io.BytesIO(modules.font))
+        self._fonts: dict[tuple[str, str], Any] = {}
         self.buffer: Bytes = np.asarray(self._renderer)
         """Shape (height, width, 4)."""
 
@@ -188,18 +206,43 @@ class BareCanvas:
         self._renderer.draw_path(pen, _Outline(_UNIT, _UNIT_CODES), to_pixels, face if face[3] else None)
 
     def _draw_text(self, mark: Text) -> None:
-        """Draw the letters of a text, as `RendererAgg.draw_text` does."""
-        font, pen, height = self._font, _Pen(rgba_of(mark.color)), self.layout.size[1]
+        """Draw the letters of a text, as `text.UnhintedText` and `RendererAgg.draw_text` do."""
+        font, pen, height = self._font(mark), _Pen(rgba_of(mark.color)), self.layout.size[1]
         flags, mode = self._modules.freetype.LoadFlags.NO_HINTING, self._modules.freetype.RenderMode.NORMAL
-        font.clear()
-        font.set_size(mark.points, self.layout.dpi)
+        before, angle = _BEFORE[mark.align] * self._width(mark, font), 0.0 if mark.is_upright else math.pi / 2
+        x, y = (mark.x - before, mark.y) if mark.is_upright else (mark.x, mark.y - before)
+        cos, sin = math.cos(angle), math.sin(angle)
+        turn = np.round(_FIXED * np.array([[cos, -sin], [sin, cos]])).astype(int)
         for item in font._layout(mark.text, flags, features=None, language=None):
             letter = item.ft_object
-            shift = [round(_SUBPIXELS * (mark.x + item.x)), round(_SUBPIXELS * (mark.y + item.y))]
-            letter._set_transform(np.array([[_FIXED, 0], [0, _FIXED]]), shift)
+            letter.set_size(mark.points, self.layout.dpi)
+            right, up = x + item.x * cos - item.y * sin, y + item.x * sin + item.y * cos
+            letter._set_transform(turn, [round(_SUBPIXELS * right), round(_SUBPIXELS * up)])
             bitmap = letter._render_glyph(item.glyph_index, flags, mode)
             bottom = height - bitmap.top + bitmap.buffer.shape[0]
             self._renderer.draw_text_image(bitmap.buffer, bitmap.left, bottom, 0, pen)
+
+    def _font(self, mark: Text) -> Any:
+        """Return the font of a text in its size."""
+        key = mark.font, mark.weight
+        if key not in self._fonts:
+            number = _weight_number(*key)
+            assert number is not None, "see `is_usual`"
+            content = self._modules.font if mark.font == FONT else files_of(mark.font)[number].read_bytes()
+            self._fonts[key] = self._modules.freetype.FT2Font(io.BytesIO(content))
+        font = self._fonts[key]
+        font.clear()
+        font.set_size(mark.points, self.layout.dpi)
+        font._set_transform(np.array([[_FIXED, 0], [0, _FIXED]]), [0, 0])
+        return font
+
+    def _width(self, mark: Text, font: Any) -> float:
+        """Return the width of a text in pixels. It is not needed if the text is aligned left."""
+        if mark.align == "left":
+            return 0.0
+        font.set_text(mark.text, 0.0, flags=self._modules.freetype.LoadFlags.NO_HINTING)
+        width: float = font.get_width_height()[0]
+        return width / _SUBPIXELS
 
 
 def _outline(mark: Path) -> _Outline:

@@ -27,7 +27,8 @@ _RENDERER = "regionplot.render.renderer"
 _CHOICE = "regionplot.render.choose"
 """Module that imports the renderers for functions of the user."""
 _FREETYPE = b"libfreetype"
-"""Part of the name of FreeType's library. A module that is linked with the library as a file of its own holds it."""
+"""Part of the file name of FreeType's library. The module contains this name if it loads FreeType from a separate
+file."""
 
 
 def code_modules(data: SharedData) -> tuple[str, ...]:

@@ -85,7 +85,7 @@ class DecoratedRenderer(MapRenderer):
             figure = new_figure(self.style.layout)
             figure.patch.set_visible(False)
             view = make_view(region, self.style)
-            axes = add_geo_axes(figure, view, self.style.shared.crs, self.style.layout.size)
+            axes = add_geo_axes(figure, view, self.style.shared.crs_of(region), self.style.layout.size)
             axes.patch.set_visible(False)
             self._decorate(axes, region, view)
             pixels = self._drawn_over(picture, figure)
@@ -155,4 +155,4 @@ class DecoratedRenderer(MapRenderer):
 
 def make_view(region: Region, style: Style) -> View:
     """Fit a region to the panel of a style."""
-    return View.of(region, style.shared.crs, style.layout.panel, style.shared.config.map.fit)
+    return View.of(region, style.shared.crs_of(region), style.layout.panel, style.shared.config.map.fit)

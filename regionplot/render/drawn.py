@@ -66,10 +66,13 @@ def map_lines(shared: SharedData, name: str, area: Any) -> MapLines:
     """Return the lines of a vector layer in an area. See `SharedData.lines`."""
     layer = named_features(shared, name)
     panel, crs = panel_of(shared, area)
+    reach = layer.settings.linewidth / 2 * shared.config.map.dpi / POINTS_PER_INCH
+    if shared.plan.own_projections:
+        projection = crs if isinstance(crs, Projection) else cartopy_projection(crs, panel.extent)
+        return MapLines(layer.vectors.lines_in(panel, reach, crs), projection, layer.settings)
     projection = crs if isinstance(crs, Projection) and same_crs(crs, shared.crs) else shared.projection
     if projection is not crs and crs is not shared.crs:
         panel = PanelGrid(project_extent(panel.extent, crs, shared.crs), panel.width, panel.height)
-    reach = layer.settings.linewidth / 2 * shared.config.map.dpi / POINTS_PER_INCH
     return MapLines(layer.vectors.lines_in(panel, reach), projection, layer.settings)
 
 
@@ -88,7 +91,7 @@ def map_axes(shared: SharedData, region: Region) -> GeoAxes:
     figure = MapFigure(figsize=(settings.size[0] / settings.dpi, settings.size[1] / settings.dpi), dpi=settings.dpi)
     figure.set_layout_engine("none")
     FigureCanvasAgg(figure)
-    axes = add_geo_axes(figure, view, shared.crs, settings.size)
+    axes = add_geo_axes(figure, view, shared.crs_of(region), settings.size)
     axes.spines["geo"].set_visible(True)
     axes.patch.set_facecolor(settings.background)
     return axes
@@ -107,7 +110,7 @@ def map_colors(shared: SharedData) -> tuple[Colormap, Normalize]:
         return scale.cmap, scale.norm
     if isinstance(scale, PaletteScale):
         return ListedColormap(scale.palette / 255), CodeNorm(scale)
-    raise ConfigError("the raster is drawn in true color, so it has no colormap and no norm")
+    raise ConfigError("the raster is drawn in true color, so it has no colormap and no norm; choose a band in [raster]")
 
 
 class CodeNorm(Normalize):

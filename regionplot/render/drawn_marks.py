@@ -47,11 +47,19 @@ class DrawnMarks:
             marks = _marks_with_labels(layers, sheet)
         else:
             marks = [mark for layer in layers for mark in layer.draw(sheet)]
+        marks = [_on_raster(mark, sheet) for mark in marks]
         on_sheet = tuple(mark for mark in marks if isinstance(mark, Rectangle | Text))
         shades = tuple(mark for mark in marks if isinstance(mark, Shade))
         return cls(
             tuple(m for m in marks if not isinstance(m, Rectangle | Text | ScaleImage | Shade)), on_sheet, shades
         )
+
+
+def _on_raster(mark: PanelMark | SheetMark, sheet: Sheet) -> PanelMark | SheetMark:
+    """Return a mark in its colors on the raster of a map."""
+    if isinstance(mark, Label) and mark.on_dark is not None and sheet.is_dark(mark.on_dark.box):
+        return mark.reversed()
+    return mark
 
 
 def _marks_with_labels(layers: Sequence[Layer], sheet: Sheet) -> list[PanelMark | SheetMark]:

@@ -1,6 +1,6 @@
-"""Draw the frame: what is the same on all maps, such as the color bar and the legend.
+"""Draw the frame: the parts that are the same on all maps, such as the color bar and the legend.
 
-The frame needs a matplotlib figure. `render.frame_cache` keeps the drawn frame for later runs.
+The frame needs a matplotlib figure. `render.ink_cache` keeps the drawn frame for later runs.
 """
 
 from __future__ import annotations

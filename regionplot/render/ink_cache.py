@@ -15,15 +15,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
+import numpy as np
+
 from regionplot.errors import RegionplotError
 from regionplot.geo.region import Region
 from regionplot.layers.base import Layer
 from regionplot.layers.stack import ignore_raster, layers_with_ink
 from regionplot.layers.title import Title, title_of
 from regionplot.render.code import code_digest, font_files
-from regionplot.render.ink import Covered
-from regionplot.render.ink_files import Part, ink_folder, read_frame, read_ink
-from regionplot.render.palette import ShadedPalette
+from regionplot.render.ink import Covered, PanelInk, panel_type
+from regionplot.render.ink_files import Part, ink_folder, read_frame, read_panel_ink, read_sheet_ink
+from regionplot.render.palette import Palette, has_dark_colors, layers_with_light
 from regionplot.render.sheets import Style
 from regionplot.render.sparse import sparse_arrays, sparse_image
 from regionplot.settings.base import digest_items
@@ -59,16 +61,20 @@ class InkCache:
     """Key of the frame. The frame of RGB maps has the same key with a suffix."""
     _colors: int
     """Number of colors of the palette. 0 if the maps are RGB images."""
+    _values: type[np.unsignedinteger[Any]]
+    """Type of the values of ink in panels."""
+    _sheet_values: type[np.unsignedinteger[Any]]
+    """Type of the values of ink on sheets."""
 
     @classmethod
-    def of(cls, style: Style, palette: ShadedPalette | None) -> Self | None:
+    def of(cls, style: Style, palette: Palette | None) -> Self | None:
         """Return the cache for a style. Return None if the user has no cache, or if the settings turn it off.
 
         Parameters
         ----------
         style : Style
             The style.
-        palette : ShadedPalette, optional
+        palette : ShadedPalette or MixedPalette, optional
             The palette of the style. None if its maps are RGB images, whose ink is not kept.
         """
         if not style.shared.config.run.cache:
@@ -80,11 +86,12 @@ class InkCache:
             logger.debug("ink is not kept: %s", error)
             return None
         colors = palette.colors.tolist() if palette else []
+        types = (panel_type(palette), palette.sheet_type) if palette else (np.uint8, np.uint8)
         frame = hashlib.sha256(json.dumps(_of_frame(style), default=str).encode() + common.digest())
         frame.update(repr(("frame", style.scale.digest_items(), _names(style), colors)).encode())
-        common.update(repr(("ink", palette and palette.channel)).encode())
-        keeps_ink = palette is not None and ignore_raster(style.layers)
-        return cls(style, folder, keeps_ink, common, frame.hexdigest()[:_DIGITS], len(colors))
+        common.update(repr(("ink", palette and palette.channel, types, has_dark_colors(style))).encode())
+        keeps_ink = palette is not None and ignore_raster(layers_with_light(style)[1])
+        return cls(style, folder, keeps_ink, common, frame.hexdigest()[:_DIGITS], len(colors), *types)
 
     def rgb_frame(self) -> Bytes | None:
         """Return the sheet without a map, shape (height, width, 4). Return None if it is not known."""
@@ -101,6 +108,10 @@ class InkCache:
         self.folder.write(self._frame + _RGB, sparse_arrays(pixels))
 
     @property
+    def _frame_entry(self) -> str:
+        return self._frame if self._sheet_values == np.uint8 else self._frame + _RGB
+
+    @property
     def frame_key(self) -> str:
         """Key of the frame of palette maps."""
         return self._frame
@@ -113,48 +124,50 @@ class InkCache:
         """Store the frame for later runs."""
         self.folder.write(self._frame, {"rows": rows})
 
-    def panel(self, sheet: Sheet) -> Covered | None:
+    def panel(self, sheet: Sheet) -> PanelInk | None:
         """Return the ink in the panel of a map. Return None if it is not known."""
-        return self._read("panel", sheet, sheet.codes.size)
+        key = self._key_on("panel", sheet)
+        return read_panel_ink(self.folder, key, sheet.codes.size, self._values) if key else None
 
     def sheet(self, sheet: Sheet) -> Covered | None:
         """Return the ink on the sheet of a map. Return None if it is not known."""
         width, height = sheet.layout.size
-        return self._read("sheet", sheet, width * height)
+        key = self._key_on("sheet", sheet)
+        return read_sheet_ink(self.folder, key, width * height, self._sheet_values) if key else None
 
-    def keep_panel(self, sheet: Sheet, ink: Covered) -> None:
+    def keep_panel(self, sheet: Sheet, ink: PanelInk) -> None:
         """Store the ink in the panel of a map for later runs."""
-        self._write("panel", sheet, ink)
+        if key := self._key_on("panel", sheet):
+            self.folder.write(key, ink.arrays())
 
     def keep_sheet(self, sheet: Sheet, ink: Covered) -> None:
         """Store the ink on the sheet of a map for later runs."""
-        self._write("sheet", sheet, ink)
+        if key := self._key_on("sheet", sheet):
+            self.folder.write(key, ink.arrays("sheet"))
 
     def knows_all(self, regions: Sequence[Region]) -> bool:
         """Return True if there are entries for the frame and for the ink of all regions. Entries are not read."""
-        return self.keeps_ink and self.folder.has(self._frame) and all(map(self._knows, regions))
+        return self.keeps_ink and self.folder.has(self._frame_entry) and all(map(self._knows, regions))
 
     def _knows(self, region: Region) -> bool:
         shared = self.style.shared
         try:
-            view = View.of(region, shared.crs, self.style.layout.panel, shared.config.map.fit)
+            view = View.of(region, shared.crs_of(region), self.style.layout.panel, shared.config.map.fit)
             title = title_of(region, shared.config.map, shared.description)
         except RegionplotError:  # the worker reports the error, and draws nothing
             return True
         return all(self.folder.has(self.key(part, region, view, title)) for part in ("panel", "sheet"))
 
-    def _read(self, part: Part, sheet: Sheet, size: int) -> Covered | None:
-        key = self.key(part, sheet.region, sheet.view, sheet.title) if self.keeps_ink else None
-        return read_ink(self.folder, key, part, size) if key else None
-
-    def _write(self, part: Part, sheet: Sheet, ink: Covered) -> None:
-        if self.keeps_ink:
-            self.folder.write(self.key(part, sheet.region, sheet.view, sheet.title), ink.arrays(part))
+    def _key_on(self, part: Part, sheet: Sheet) -> str | None:
+        return self.key(part, sheet.region, sheet.view, sheet.title) if self.keeps_ink else None
 
     def key(self, part: Part, region: Region, view: View, title: str) -> str:
         """Return the key of an entry. The key of the panel leaves out the title, which is not drawn there."""
         total = self._ink.copy()
         total.update(repr((part, replace(region, attributes=dict(region.attributes), origin=""), view)).encode())
+        crs = self.style.shared.crs_of(region)
+        if crs is not self.style.shared.crs:
+            total.update(crs.to_wkt().encode())
         if part == "sheet":
             total.update(repr((title, font_files(title))).encode())
         return total.hexdigest()[:_DIGITS]
@@ -168,7 +181,8 @@ def _common(style: Style) -> list[Any]:
     settings["map"] = {name: value for name, value in settings.get("map", {}).items() if name not in ("title", "empty")}
     layers = [_identity(layer) for layer in layers_with_ink(style.layers) if not isinstance(layer, Title)]
     boxes = repr((layout.size, layout.dpi, layout.panel, sorted(layout.rooms.items())))
-    fonts = font_files("".join([shared.config.colors.label or "", *_names(style)]))
+    letters = (getattr(layer, "letters", "") for layer in style.layers)
+    fonts = font_files("".join([shared.config.colors.label or "", *_names(style), *letters]))
     return [settings, layers, boxes, shared.crs.to_wkt(), fonts]
 
 
@@ -182,7 +196,7 @@ def _identity(layer: Layer) -> tuple[str, str, str]:
 
 
 def _are_builtin(layers: Sequence[Layer]) -> bool:
-    """Return True if all layers are from this package. They do not look at the colors of the raster."""
+    """Return True if all layers are from this package. Their marks do not depend on the colors of the raster."""
     return all(type(layer).__module__.startswith(f"{_PACKAGE}.") for layer in layers)
 
 

@@ -12,19 +12,23 @@ from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from regionplot.layers.base import Layer
 from regionplot.layers.stack import can_yield, ignore_raster
 from regionplot.render.drawn_marks import DrawnMarks, PanelArtists
-from regionplot.render.ink import Covered
-from regionplot.render.palette import PACKED_WHITE, WHITE
+from regionplot.render.ink import Covered, PanelInk, labeled_pixels
+from regionplot.render.palette import PACKED_WHITE, WHITE, Palette, has_dark_colors, layers_with_light
 from regionplot.render.sheets import Style
 from regionplot.sheet.layout import POINTS_PER_INCH, Box
-from regionplot.sheet.marks import Rectangle, SheetMark, Text
+from regionplot.sheet.marks import Label, Rectangle, SheetMark, Text
 from regionplot.sheet.sheet import Sheet
 from regionplot.sheet.view import View
 from regionplot.system.stopwatch import Stopwatch
 from regionplot.writers.base import Bytes
+
+_FEW = 3
+"""Maximum number of marks on a sheet that are drawn one by one. Equal rectangles are then drawn once for all maps."""
 
 
 class InkCanvas(Protocol):
@@ -61,11 +65,16 @@ class InkDrawing:
         The style of all maps.
     canvas : callable
         Function that returns the sheet of this thread. Other drawings may have drawn on it.
+    palette : ShadedPalette, MixedPalette or TonePalette, optional
+        The palette of the maps. It decides whether the ink on the sheet is gray or has colors.
     """
 
-    def __init__(self, style: Style, canvas: Callable[[], InkCanvas]) -> None:
+    def __init__(self, style: Style, canvas: Callable[[], InkCanvas], palette: Palette | None = None) -> None:
         self._style, self._canvas = style, canvas
+        self._layers = layers_with_light(style)[1]
+        self._has_colors = palette is not None and palette.sheet_type != np.uint8
         self._rectangles: dict[Rectangle, Covered] = {}
+        self._has_dark_colors = has_dark_colors(style)
 
     def prepare(self) -> None:
         """Make the sheet and load the font of the title, so that forked workers inherit them."""
@@ -73,39 +82,59 @@ class InkDrawing:
         with canvas.style():
             canvas.draw_on_sheet(Text(0, 0, "a", self._style.layout.page.title_points, is_hinted=False))
 
-    def ink_in_panel(self, sheet: Sheet, channel: int, watch: Stopwatch) -> Covered:
-        """Draw the ink in the panel of a palette map on white.
+    def ink_in_panel(self, sheet: Sheet, channel: int | None, watch: Stopwatch) -> PanelInk:
+        """Draw the ink in the panel of a palette map, on white or on a transparent panel.
 
         Parameters
         ----------
         sheet : Sheet
             The map. The layers do not see its title, because the ink is also used under other titles.
-        channel : int
-            Color channel in which the ink of the layers is darkest: 0 (red), 1 (green) or 2 (blue).
+        channel : int, optional
+            Color channel in which the ink of the layers is darkest: 0 (red), 1 (green) or 2 (blue). None: the ink has
+            several colors, and is drawn on a transparent panel.
         watch : Stopwatch
             Stopwatch that records the time of each stage.
         """
         canvas = self._canvas()
         with canvas.style():
-            marks = self._marks(self._style.layers, replace(sheet, title=""))
+            marks = self._marks(self._layers, replace(sheet, title=""))
             watch.lap("clip")
-            pixels = canvas.buffer[canvas.slices(sheet.view.box)]
-            pixels.view(np.uint32).fill(PACKED_WHITE)
-            canvas.draw_in_panel(marks.in_panel, sheet.view)
-            panel = _covered(pixels, channel)
+            ink = PanelInk(self._drawn_in_panel(marks.in_panel, sheet, channel))
+            labels = [mark for mark in marks.in_panel if isinstance(mark, Label) and mark.on_dark is not None]
+            if labels and self._has_dark_colors:
+                light = [mark.reversed() if isinstance(mark, Label) else mark for mark in marks.in_panel]
+                boxes, panel = _boxes(labels, sheet), sheet.view.box
+                drawn = self._drawn_in_panel(light, sheet, channel)
+                kept = labeled_pixels(boxes, (panel.height, panel.width))[drawn.pixels]
+                ink = replace(ink, reversed=Covered(drawn.pixels[kept], drawn.values[kept]), boxes=boxes)
         watch.lap("stroke")
-        return panel
+        return ink
+
+    def _drawn_in_panel(self, marks: Iterable[PanelArtists], sheet: Sheet, channel: int | None) -> Covered:
+        canvas = self._canvas()
+        pixels = canvas.buffer[canvas.slices(sheet.view.box)]
+        pixels.view(np.uint32).fill(PACKED_WHITE if channel is not None else 0)
+        canvas.draw_in_panel(marks, sheet.view)
+        return _painted(pixels) if channel is None else _covered(pixels, channel)
 
     def ink_on_sheet(self, sheet: Sheet, watch: Stopwatch) -> Covered:
         """Draw the ink on the sheet of a palette map on white: title and neatline."""
-        layers = [layer for layer in self._style.layers if can_yield(layer, (Rectangle, Text))]
+        layers = [layer for layer in self._layers if can_yield(layer, (Rectangle, Text))]
         with self._canvas().style():
-            drawn = [self._on_sheet(mark, sheet) for mark in self._marks(layers, sheet).on_sheet]
+            marks = self._marks(layers, sheet).on_sheet
+            is_many = len(marks) > _FEW or self._has_colors
+            drawn = [self._together(marks)] if is_many else [self._on_sheet(mark, sheet) for mark in marks]
         watch.lap("title")
         return _on_top_of_each_other(drawn)
 
     def _marks(self, layers: Sequence[Layer], sheet: Sheet) -> DrawnMarks:
-        return DrawnMarks.of(layers, _without_raster(sheet) if ignore_raster(self._style.layers) else sheet)
+        return DrawnMarks.of(layers, _without_raster(sheet) if ignore_raster(self._layers) else sheet)
+
+    def _together(self, marks: Iterable[SheetMark]) -> Covered:
+        self._canvas().buffer.fill(0 if self._has_colors else WHITE)
+        for mark in marks:
+            self._canvas().draw_on_sheet(mark)
+        return _painted(self._canvas().buffer) if self._has_colors else _covered(self._canvas().buffer, 0)
 
     def _on_sheet(self, mark: SheetMark, sheet: Sheet) -> Covered:
         """Draw a mark in the frame's ink. Rectangles are cached, because most maps have the same rectangles."""
@@ -139,6 +168,19 @@ def _covered(pixels: Bytes, channel: int) -> Covered:
     values = pixels[..., channel].reshape(-1)
     drawn = np.flatnonzero(values != WHITE)
     return Covered(drawn, values[drawn])
+
+
+def _boxes(labels: Iterable[Label], sheet: Sheet) -> NDArray[np.int32]:
+    """Return rows and columns of the boxes of labels in the panel. See `PanelInk.boxes`."""
+    areas = [label.on_dark.box.pixels_in(sheet.view.box) for label in labels if label.on_dark is not None]
+    return np.array([(rows.start, rows.stop, columns.start, columns.stop) for rows, columns in areas], np.int32)
+
+
+def _painted(pixels: Bytes) -> Covered:
+    """Return the pixels of a box of a transparent sheet that are painted, with their color and opacity."""
+    packed = pixels.view(np.uint32).reshape(-1)
+    drawn = np.flatnonzero(pixels[..., 3])
+    return Covered(drawn, packed[drawn])
 
 
 def _on_top_of_each_other(drawn: Sequence[Covered]) -> Covered:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import logging
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
-from regionplot.render.ink import Covered
+from regionplot.render.ink import Arrays, Covered, PanelInk
 from regionplot.system.cache import ArrayCache, user_cache_folder
 from regionplot.writers.picture import Bytes
 
 logger = logging.getLogger(__name__)
 _MAX_BYTES = 256 * 2**20
 """Maximum size of the folder: about 1000 to 2500 maps of 1400 x 900 pixels."""
-_WRITES_PER_TRIM = 64
+_WRITES_PER_TRIM = 256
 Part = Literal["panel", "sheet"]
 """The ink of a map is kept in two entries, so that a title with a new time does not change the ink of the panel."""
 
@@ -51,8 +52,8 @@ def read_frame(folder: ArrayCache, key: str, size: tuple[int, int], colors: int)
     return rows
 
 
-def read_ink(folder: ArrayCache, key: str, part: Part, size: int) -> Covered | None:
-    """Return a part of the ink of a map. Return None if it is not known.
+def read_panel_ink(folder: ArrayCache, key: str, size: int, dtype: type[np.unsignedinteger[Any]]) -> PanelInk | None:
+    """Return the ink in the panel of a map. Return None if it is not known.
 
     Parameters
     ----------
@@ -60,14 +61,34 @@ def read_ink(folder: ArrayCache, key: str, part: Part, size: int) -> Covered | N
         The folder of kept ink.
     key : str
         Key of the entry.
-    part : {"panel", "sheet"}
-        The part that the entry holds.
     size : int
-        Number of pixels of the panel or of the sheet.
+        Number of pixels of the panel.
+    dtype : type
+        Type of the values of the ink.
     """
+    return _read(folder, key, lambda arrays: PanelInk.of(arrays, size, dtype))
+
+
+def read_sheet_ink(folder: ArrayCache, key: str, size: int, dtype: type[np.unsignedinteger[Any]]) -> Covered | None:
+    """Return the ink on the sheet of a map. Return None if it is not known.
+
+    Parameters
+    ----------
+    folder, key, dtype
+        As for `read_panel_ink`.
+    size : int
+        Number of pixels of the sheet.
+    """
+    return _read(folder, key, lambda arrays: Covered.of(arrays, "sheet", size, dtype))
+
+
+T = TypeVar("T")
+
+
+def _read(folder: ArrayCache, key: str, made_of: Callable[[Arrays], T]) -> T | None:
     arrays = folder.read(key)
     try:
-        return None if arrays is None else Covered.of(arrays, part, size)
-    except (KeyError, ValueError) as error:
+        return None if arrays is None else made_of(arrays)
+    except (KeyError, ValueError, IndexError) as error:
         logger.debug("%s: the ink is drawn again: %s", key, error)
         return None

@@ -86,7 +86,7 @@ class SampledCells(AxesImage):
 def add_cells(shared: SharedData, axes: Axes, **style: Any) -> SampledCells:
     """Add the cells to axes. See `SharedData.pcolormesh`."""
     if isinstance(shared.coloring, RgbBands):
-        raise ConfigError("the raster is drawn in true color, so its cells are not numbers")
+        raise ConfigError("the raster is drawn in true color, so its cells are not numbers; choose a band in [raster]")
     style = {key: value for key, value in style.items() if value is not None}
     style = {
         **({} if "cmap" in style else {"cmap": shared.cmap}),

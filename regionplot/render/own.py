@@ -1,4 +1,4 @@
-"""Draw maps with a function of the user, and turn what the function returns into a picture."""
+"""Draw maps with a function of the user, and turn its result into a picture."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ class OwnRenderer:
             result = self._call(region)
         figure = _figure_of(result)
         if figure is None:
-            raise self._error(f"returns {_kind_of(result)}, which is no figure")
+            raise self._error(f"returns {_kind_of(result)}, which is not a figure")
         return figure
 
     def render_vectors(self, region: Region) -> FigurePicture | EncodedPicture:

@@ -25,7 +25,12 @@ from regionplot.colors.base import PaletteScale, Scale
 from regionplot.colors.names import rgba_of
 from regionplot.errors import ConfigError
 from regionplot.layers.base import Layer
+from regionplot.layers.shading import Shading
+from regionplot.layers.stack import ignore_raster
+from regionplot.render.mixed_palette import MixedPalette
 from regionplot.render.sheets import Style
+from regionplot.render.tones import TonePalette
+from regionplot.sheet.lightness import DARK, luminance
 from regionplot.sheet.marks import INK
 from regionplot.writers.base import Bytes, make_writer
 
@@ -33,6 +38,8 @@ _SIZE = 256
 _FRAME_SHADES = 16
 _MIN_SHADES = 8
 """Minimum number of shades between a class color and the ink. With fewer shades, line edges would look coarse."""
+_EXACT_STYLE = "plain"
+"""Style whose maps with inks of several colors are RGB images."""
 WHITE = 255
 PACKED_WHITE = np.uint32(0xFFFFFFFF)
 Floats = NDArray[np.floating[Any]]
@@ -51,6 +58,8 @@ class ShadedPalette:
     """Row of the palette for each gray level of the frame, shape (256,)."""
     channel: int
     """Color channel in which the ink is darkest: 0 (red), 1 (green) or 2 (blue)."""
+    sheet_type: type[np.unsignedinteger[Any]] = np.uint8
+    """Type of the values of ink on the sheet: gray levels."""
 
     @classmethod
     def of(cls, scale: Scale, layers: Iterable[Layer], frame_ink: str = INK) -> ShadedPalette | None:
@@ -62,15 +71,12 @@ class ShadedPalette:
             None if there is no such palette: if the scale is continuous or has too many classes, if the layers use
             several inks or a light ink, or if a layer does not fit into a palette.
         """
-        inks = _inks(layers)
-        if inks is None or len(inks) > 1 or not isinstance(scale, PaletteScale):
+        ink = ink_of_layers(layers)
+        if ink is None or not isinstance(scale, PaletteScale):
             return None
         rows = np.unique(scale.palette[:, :3], axis=0)
         shades = (_SIZE - len(scale.palette) - 1 - _FRAME_SHADES) // len(rows)
         if not scale.is_classed or shades < _MIN_SHADES:
-            return None
-        ink = np.asarray(inks.pop() if inks else (0, 0, 0), dtype=float)
-        if ink.min() > WHITE / 2:  # a light ink on white gives too few shades
             return None
         return cls._built(scale.palette[:, :3], rows, np.linspace(0, 1, shades + 2)[1:-1], ink, _ink_of(frame_ink))
 
@@ -91,20 +97,36 @@ class ShadedPalette:
         framed = first_frame + np.clip(np.rint(gray * (_FRAME_SHADES - 1)), 0, _FRAME_SHADES - 1)
         return cls(table, shaded.astype(np.uint8), framed.astype(np.uint8), channel)
 
-    def nearest(self, pixels: Bytes) -> Bytes:
-        """Return the row of the palette with the nearest color for each pixel of a frame, shape (height, width, 4).
 
-        Most pixels of a frame are white. Their row is found only once.
-        """
-        packed = pixels.view(np.uint32)[..., 0]
-        drawn = packed != PACKED_WHITE
-        found, inverse = np.unique(np.append(packed[drawn], PACKED_WHITE), return_inverse=True)
-        colors_found = found.view(np.uint8).reshape(-1, 4)[:, :3].astype(int)
-        distances = ((colors_found[:, None] - self.colors[None].astype(int)) ** 2).sum(axis=2)
-        rows = distances.argmin(axis=1).astype(np.uint8)[inverse]
-        image = np.full(packed.shape, rows[-1])
-        image[drawn] = rows[:-1]
-        return image
+Palette = ShadedPalette | MixedPalette | TonePalette
+
+
+def nearest_rows(pixels: Bytes, colors: Bytes) -> Bytes:
+    """Return the row of a palette with the nearest color for each pixel of a frame, shape (height, width, 4).
+
+    Most pixels of a frame are white. Their row is found only once.
+    """
+    packed = pixels.view(np.uint32)[..., 0]
+    drawn = packed != PACKED_WHITE
+    found, inverse = np.unique(np.append(packed[drawn], PACKED_WHITE), return_inverse=True)
+    colors_found = found.view(np.uint8).reshape(-1, 4)[:, :3].astype(int)
+    distances = ((colors_found[:, None] - colors[None].astype(int)) ** 2).sum(axis=2)
+    rows = distances.argmin(axis=1).astype(np.uint8)[inverse]
+    image = np.full(packed.shape, rows[-1])
+    image[drawn] = rows[:-1]
+    return image
+
+
+def ink_of_layers(layers: Iterable[Layer]) -> Floats | None:
+    """Return the one ink of all layers, as red, green and blue from 0 to 255. It is black if there are no layers.
+
+    Return None if the layers use several inks or a light ink, or if a layer does not fit into a palette.
+    """
+    inks = _inks(layers)
+    if inks is None or len(inks) > 1:
+        return None
+    ink = np.asarray(inks.pop() if inks else (0, 0, 0), dtype=float)
+    return None if ink.min() > WHITE / 2 else ink  # a light ink on white gives too few shades
 
 
 def _inks(layers: Iterable[Layer]) -> set[tuple[float, ...]] | None:
@@ -125,7 +147,27 @@ def _ink_of(color: str) -> Floats:
     return np.asarray(np.rint(np.asarray(rgba_of(color)[:3]) * WHITE))
 
 
-def palette_for(style: Style) -> ShadedPalette | None:
+def adapts_palette(style: Style) -> bool:
+    """Return True if each RGB map of a style gets a palette of its own: files of numbers or classes."""
+    config = style.shared.config
+    writer = make_writer(config.output)
+    is_usual = writer.adapts_palette and writer.palette == "auto"
+    has_style = config.map.style != _EXACT_STYLE and config.map.decorate is None
+    return is_usual and has_style and isinstance(style.scale, PaletteScale)
+
+
+def layers_with_light(style: Style) -> tuple[tuple[Shading, ...], tuple[Layer, ...]]:
+    """Return the layers that shade the raster, and the other layers."""
+    lights = tuple(layer for layer in style.layers if isinstance(layer, Shading))
+    return lights, tuple(layer for layer in style.layers if not isinstance(layer, Shading))
+
+
+def has_dark_colors(style: Style) -> bool:
+    """Return True if labels can lie on dark colors of a scale, so that they are white."""
+    return isinstance(style.scale, PaletteScale) and bool((luminance(style.scale.palette[:, :3]) < DARK).any())
+
+
+def palette_for(style: Style) -> Palette | None:
     """Return the palette of a style. Return None if its maps are RGB images.
 
     Raises
@@ -135,10 +177,16 @@ def palette_for(style: Style) -> ShadedPalette | None:
     """
     config = style.shared.config
     use = make_writer(config.output).palette
-    palette = ShadedPalette.of(style.scale, style.layers, style.layout.page.ink) if use != "rgb" else None
+    if use == "rgb":
+        return None
+    palette: Palette | None = ShadedPalette.of(style.scale, style.layers, style.layout.page.ink)
+    if palette is None and (use == "palette" or config.map.style != _EXACT_STYLE):
+        palette = MixedPalette.of(style.scale, style.layers, style.layout.page.ink)
+    if palette is None and adapts_palette(style) and ignore_raster(layers_with_light(style)[1]):
+        palette = TonePalette.of(style)
     if palette is None and use == "palette":
         raise ConfigError(
-            f"[output.{config.output.format}] mode: a palette needs levels or classes (about 25 at most) and lines of "
-            "one dark color; use 'auto'"
+            f"[output.{config.output.format}] mode: a palette needs levels or classes (about 60 at most) and layers "
+            "that name their colors; use 'auto'"
         )
     return palette

@@ -11,6 +11,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from regionplot.colors.base import PaletteScale
 from regionplot.errors import ConfigError, RegionplotError
 from regionplot.geo.region import Region
 from regionplot.layers.title import title_of
@@ -20,8 +21,9 @@ from regionplot.render.compiled import compiled_modules
 from regionplot.render.ink import Ink, PaletteMaps
 from regionplot.render.ink_cache import InkCache
 from regionplot.render.ink_drawing import InkDrawing
-from regionplot.render.palette import palette_for
-from regionplot.render.sheets import Style, make_sheet, place_on_earth
+from regionplot.render.palette import layers_with_light, nearest_rows, palette_for
+from regionplot.render.sheets import Style, crs_text, make_sheet, place_on_earth
+from regionplot.render.tones import ToneMaps, TonePalette
 from regionplot.shared.data import SharedData, crs_name
 from regionplot.sheet.sheet import Sheet
 from regionplot.sheet.view import View
@@ -82,12 +84,19 @@ class MapRenderer:
         self._bare: InkDrawing | None = None
 
     def prepare(self, regions: Sequence[Region]) -> None:
-        """Read or draw the frame. If a map of these regions must be drawn, import what draws it.
+        """Read or draw the frame, and find the code of the CRS. If a map must be drawn, import what draws it.
 
         Forked workers inherit what this method imports and draws. Otherwise, each worker does the same when it draws
         its first map.
+
+        Parameters
+        ----------
+        regions : sequence of Region
+            The regions whose maps will be drawn.
         """
-        is_rgb = self._palette_maps is None
+        crs_text(self.style.shared.crs)
+        is_rgb = self._palette is None
+        _ = self._maps
         if is_rgb:
             _ = self._frame
         elif self._cache is not None and self._cache.knows_all(regions):
@@ -101,10 +110,10 @@ class MapRenderer:
 
     @property
     def kept(self) -> tuple[PaletteMaps, InkCache] | None:
-        """What palette maps share, and the cache of their ink. None for RGB maps, and if no ink is kept."""
-        if self._palette_maps is None or self._cache is None or not self._cache.keeps_ink:
+        """The common parts of palette maps, and the cache of their ink. None for other maps, and if no ink is kept."""
+        if not isinstance(self._maps, PaletteMaps) or self._cache is None or not self._cache.keeps_ink:
             return None
-        return self._palette_maps, self._cache
+        return self._maps, self._cache
 
     @property
     def canvas(self) -> Canvas:
@@ -119,20 +128,20 @@ class MapRenderer:
 
     @cached_property
     def _inks(self) -> InkDrawing:
-        return InkDrawing(self.style, lambda: self.canvas)
+        return InkDrawing(self.style, lambda: self.canvas, self._palette)
 
     def _inks_for(self, titles: Iterable[str]) -> InkDrawing:
-        """Return what draws ink: matplotlib, or its compiled modules alone if they suffice for maps with these titles.
+        """Return an object that draws ink with matplotlib, or with its compiled modules alone if they suffice.
 
         If matplotlib is imported, it draws the ink of all maps.
         """
         modules = compiled_modules()
-        if modules is None or not draws_usual_marks(self.style.layers):
+        if modules is None or not draws_usual_marks(layers_with_light(self.style)[1]):
             return self._inks
         if not are_usual(titles, self.style):
             return self._inks
         if self._bare is None:
-            self._bare = InkDrawing(self.style, lambda: self._canvases.bare(self.style.layout, modules))
+            self._bare = InkDrawing(self.style, lambda: self._canvases.bare(self.style.layout, modules), self._palette)
         return self._bare
 
     def _titles(self, regions: Sequence[Region]) -> Iterator[str]:
@@ -157,13 +166,16 @@ class MapRenderer:
         return frame
 
     @cached_property
-    def _palette_maps(self) -> PaletteMaps | None:
-        """What all palette maps share. None if the maps are RGB images."""
+    def _maps(self) -> PaletteMaps | ToneMaps | None:
+        """The common parts of all maps with a palette. None if the maps are RGB images."""
         if self._palette is None:
             return None
+        if isinstance(self._palette, TonePalette):
+            assert isinstance(self.style.scale, PaletteScale), "see `palette.adapts_palette`"
+            return ToneMaps(self.style.scale, self._palette, self._frame)
         rows = self._cache.frame() if self._cache else None
         if rows is None:
-            rows = self._palette.nearest(self._frame)
+            rows = nearest_rows(self._frame, self._palette.colors)
             if self._cache:
                 self._cache.keep_frame(rows)
         return PaletteMaps(self._palette, rows)
@@ -209,26 +221,33 @@ class MapRenderer:
             Stopwatch that records the time of each stage.
         """
         watch = watch or Stopwatch()
-        return replace(self._picture(sheet, watch), georeference=place_on_earth(sheet.view, self.style))
+        return replace(self._picture(sheet, watch), georeference=place_on_earth(sheet.view, self.style, sheet.crs))
 
     def _picture(self, sheet: Sheet, watch: Stopwatch) -> Picture:
-        if self._palette is None or self._palette_maps is None or sheet.no_data:
+        if self._palette is None or self._maps is None or sheet.no_data:
             return self._drawing.picture(sheet, watch)
         ink = self._ink(sheet, self._palette.channel, watch)
-        picture = self._palette_maps.picture(sheet.codes, sheet.place, ink, sheet.title)
+        if isinstance(self._maps, PaletteMaps):
+            picture: Picture | None = self._maps.picture(sheet.codes, sheet.place, ink, sheet.title)
+        else:
+            light = next((mark for layer in layers_with_light(self.style)[0] for mark in layer.draw(sheet)), None)
+            watch.lap("light")
+            picture = self._maps.picture(sheet, light, ink)
         watch.lap("compose")
-        return picture
+        return picture or self._drawing.picture(sheet, watch)
 
     def _for(self, region: Region) -> MapRenderer:
         """Return a renderer with the color scale of one region, or this renderer if all regions share the scale."""
         shared = self.style.shared
         if shared.config.colors.scale != "region" or not isinstance(region, Region):
             return self
-        view = View.of(region, shared.crs, self.style.layout.panel, shared.config.map.fit)
-        own = shared.with_scale_of(view.panel)
+        region = region.at(shared.description.get("time"))
+        crs = shared.crs_of(region)
+        view = View.of(region, crs, self.style.layout.panel, shared.config.map.fit)
+        own = shared.with_scale_of(view.panel, crs)
         return self if own is shared else MapRenderer(own)
 
-    def _ink(self, sheet: Sheet, channel: int, watch: Stopwatch) -> Ink:
+    def _ink(self, sheet: Sheet, channel: int | None, watch: Stopwatch) -> Ink:
         """Return the ink of a map: from an earlier run, or drawn now."""
         cache = self._cache
         panel, on_sheet = (cache.panel(sheet), cache.sheet(sheet)) if cache else (None, None)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,8 @@ from regionplot.colors.base import Scale
 from regionplot.colors.classifier import Codes
 from regionplot.colors.units import needed_conversion
 from regionplot.errors import NoOverlapError, RegionError
+from regionplot.geo.centered import CenteredCRS
+from regionplot.geo.crs_cache import crs_cache
 from regionplot.geo.grid import GridGeometry
 from regionplot.geo.overlap import has_cells_in
 from regionplot.geo.project import project_extent
@@ -104,15 +105,17 @@ def make_sheet(region: Region, style: Style) -> Sheet:
     if not isinstance(region, Region):
         raise RegionError(f"the region is of type {type(region).__name__}; pass a regionplot.Region")
     shared, config = style.shared, style.shared.config
-    view = View.of(region, shared.crs, style.layout.panel, config.map.fit)
-    codes, inside, values, cells = _sampled(style, view)
+    region = region.at(shared.description.get("time"))
+    crs = shared.crs_of(region)
+    view = View.of(region, crs, style.layout.panel, config.map.fit)
+    codes, inside, values, cells = _sampled(style, view, crs)
     if not view.requested_pixels(inside).any():
         raise NoOverlapError(no_overlap_message(shared, region))
     return Sheet(
         region=region,
         view=view,
         layout=style.layout,
-        crs=shared.crs,
+        crs=crs,
         description=shared.description,
         title=title_of(region, config.map, shared.description),
         codes=codes,
@@ -127,34 +130,36 @@ def make_sheet(region: Region, style: Style) -> Sheet:
 Cells = tuple[NDArray[Any], GridGeometry]
 
 
-def _sampled(style: Style, view: View) -> tuple[Codes, NDArray[np.bool_], NDArray[Any] | None, Cells | None]:
+def _sampled(
+    style: Style, view: View, crs: pyproj.CRS
+) -> tuple[Codes, NDArray[np.bool_], NDArray[Any] | None, Cells | None]:
     """Return codes of the pixels, a mask of the pixels in the raster, and values and cells if a layer needs them."""
     shared, panel, scale = style.shared, view.panel, style.scale
     if style.cell_codes is not None:
-        found = sample(style.cell_codes, shared.geometry, panel, shared.crs, fill=scale.nodata)
+        found = sample(style.cell_codes, shared.geometry, panel, crs, fill=scale.nodata)
         return found.values, found.inside, None, None
-    cells = shared.read_panel(panel)
+    cells = shared.read_panel(panel, crs)
     if cells is None:
         shape = (panel.height, panel.width)
         return np.full(shape, scale.nodata, np.uint32), np.broadcast_to(np.False_, shape), None, None
-    found = scale.sample(*cells, panel, shared.crs, shared.config.raster.resampling)
+    found = scale.sample(*cells, panel, crs, shared.config.raster.resampling)
     codes = scale.codes(found.values)
     if not any(layer.wants_values for layer in style.layers):
         return codes, found.inside, None, None
     return codes, found.inside, found.values, cells if shared.coloring is None else None
 
 
-def place_on_earth(view: View, style: Style) -> Georeference:
+def place_on_earth(view: View, style: Style, crs: pyproj.CRS) -> Georeference:
     """Return where the panel of a view lies on the sheet and on the earth."""
     extent = view.panel.extent
     bounds = (extent.xmin, extent.ymin, extent.xmax, extent.ymax)
-    return Georeference(*view.place(style.layout.size), bounds, _crs_text(style.shared.crs))
+    return Georeference(*view.place(style.layout.size), bounds, crs_text(crs))
 
 
-@lru_cache(maxsize=8)
-def _crs_text(crs: pyproj.CRS) -> str:
-    """Return the code of a CRS, or its definition as PROJ string or WKT. Finding the code takes some time."""
-    return str(crs.to_string())
+@crs_cache(8)
+def crs_text(crs: pyproj.CRS) -> str:
+    """Return the code of a CRS, or its definition as PROJ string or WKT. Finding the code takes 0.02 s."""
+    return str(crs.srs if isinstance(crs, CenteredCRS) else crs.to_string())
 
 
 def no_overlap_message(shared: SharedData, region: Region) -> str:
@@ -162,7 +167,7 @@ def no_overlap_message(shared: SharedData, region: Region) -> str:
 
     The bounding box of a rotated grid is larger than the grid. Therefore, the cells are compared with the region.
     """
-    axes, geometry = axes_of(region, shared.crs), shared.info.geometry
+    axes, geometry = axes_of(region, shared.crs_of(region)), shared.info.geometry
     limits = axes.extent(region.extent)
     raster = axes.own_extent(project_extent(geometry.extent, geometry.crs, axes.crs))
     if has_cells_in(geometry, limits, axes.crs):

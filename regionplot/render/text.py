@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 import matplotlib
+import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.backend_bases import RendererBase
 from matplotlib.colors import to_rgba
@@ -123,8 +124,28 @@ def _outline(text: str, font: FontProperties) -> tuple[Path, tuple[float, float]
     """Return the outline of a text at the font size `FONT_SCALE`, and its center above the baseline."""
     vertices, codes = text_to_path.get_text_path(font, text)
     path = Path(vertices, codes)
-    box = path.get_extents()
+    box = extents(path)
     return path, ((box.x0 + box.x1) / 2, max(box.y1, 0.0) / 2)
+
+
+def extents(path: Path) -> Bbox:
+    """Return the limits of a path, as `Path.get_extents` does.
+
+    Letters usually have points at their limits. Then no curve has to be searched for its limits, which takes longer
+    than drawing the text. Curves lie within the limits of their end points and control points.
+    """
+    vertices, codes = np.asarray(path.vertices), np.asarray(path.codes)
+    is_end = np.isin(codes, [Path.MOVETO, Path.LINETO])
+    for code, points in ((Path.CURVE3, 2), (Path.CURVE4, 3)):
+        is_end[np.flatnonzero(codes == code)[points - 1 :: points]] = True
+    is_control = np.isin(codes, [Path.CURVE3, Path.CURVE4]) & ~is_end
+    if not is_end.any():
+        return path.get_extents()
+    low, high = vertices[is_end].min(axis=0), vertices[is_end].max(axis=0)
+    controls = vertices[is_control]
+    if ((controls < low) | (controls > high)).any():
+        return path.get_extents()
+    return Bbox([low, high])
 
 
 @contextmanager

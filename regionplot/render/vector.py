@@ -15,7 +15,7 @@ from matplotlib.transforms import Affine2DBase, IdentityTransform
 from numpy.typing import NDArray
 
 from regionplot.render.figure import draw_figure
-from regionplot.render.sheets import Style
+from regionplot.render.sheets import Style, place_on_earth
 from regionplot.render.style import plain_style
 from regionplot.render.text import HaloText
 from regionplot.sheet.sheet import Sheet
@@ -72,7 +72,8 @@ def vectors_of(figure: Figure, sheet: Sheet, style: Style) -> FigurePicture:
     labels = [child for child in children if isinstance(child, Text | HaloText) and _is_in_pixels(child)]
     for artist in [*figure.artists, *labels]:
         artist.set_transform(pixels)
-    return FigurePicture(SaveSheet(figure), sheet.title, sheet.no_data)
+    place = place_on_earth(sheet.view, style, sheet.crs)
+    return FigurePicture(SaveSheet(figure), sheet.title, sheet.no_data, place)
 
 
 def _is_in_pixels(artist: Artist) -> bool:

@@ -12,7 +12,7 @@ from regionplot.text import plain_text
 
 _UNITS = {"degC": "°C", "degF": "°F", "degrees": "°", "1": ""}
 _WHOLE = 100
-"""Numbers from here on have no decimals."""
+"""Numbers of at least this size have no decimals."""
 _NAMED = 3
 """Maximum number of classes to name."""
 
@@ -52,7 +52,7 @@ def _contents(shared: SharedData, found: RegionNumbers) -> str:
     parts = [
         f"highest {_value(found.max, unit)}{_near(found.max_at)}",
         f"lowest {_value(found.min, unit)}{_near(found.min_at)}",
-        "" if math.isnan(found.mean) else f"mean {_value(found.mean, unit)}",  # of infinite values
+        "" if math.isnan(found.mean) else f"mean {_value(found.mean, unit)}",  # the values include infinity
     ]
     limit = shared.config.statistics.above
     above = "" if limit is None else f"{_percent(found.above)} above {_value(limit, unit)}"

@@ -73,7 +73,7 @@ def check_config(config: Config, regions: Sequence[Region]) -> None:
 
 
 def _configs_of_fields(config: Config) -> list[Config]:
-    """Return the settings of each product. The files and times of their rasters need not be known yet."""
+    """Return the settings of each product. The files and times of their rasters may not be known yet."""
     if config.facts or not config.has_fields:
         return [config]
     products = config.products or {"": config}
@@ -97,6 +97,7 @@ def config_problems(config: Config, regions: Sequence[Region]) -> list[Problem]:
         *_class_problems(config),
         *_layout_problems(config),
         *_size_problems(config),
+        *_world_file_problems(config),
         *_crs_problems(config),
         *_function_problems(config),
         *_command_problems(config),
@@ -184,7 +185,10 @@ def _command_problems(config: Config) -> Iterator[Problem]:
 
 
 def _own(config: Config) -> set[str]:
-    """Return the fields of file names that the run finds out for each raster. A plain run knows none of them."""
+    """Return the fields of file names that the run computes for each raster.
+
+    Only runs of several fields have such fields.
+    """
     return {"time", "lead"} if config.facts or config.raster.is_series else set()
 
 
@@ -211,6 +215,15 @@ def _size_problems(config: Config) -> Iterator[Problem]:
             "make the map smaller, or use another suffix in [output] filename",
             Place(section="map", key="size"),
         )
+
+
+def _world_file_problems(config: Config) -> Iterator[Problem]:
+    """Yield the reason why maps can have no world file."""
+    place = Place(section="output", key="world_file")
+    if config.output.world_file and make_writer(config.output).needs == "figure":
+        yield Problem(f"{config.output.format} files have no pixels, so world files cannot describe them", place)
+    if config.output.world_file and config.map.draw is not None:
+        yield Problem("maps that your own function draws have no place on the earth, so remove world_file", place)
 
 
 def _crs_problems(config: Config) -> Iterator[Problem]:

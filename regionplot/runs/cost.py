@@ -4,7 +4,7 @@
 
     settings, regions ─► load plans (no cells are read) ─► draw samples in a worker, into a temporary folder ─► RunCost
 
-The samples are drawn by the task and the executor of a run, so each map costs what it costs in the run.
+The samples are drawn by the task and the executor of a run, so the measured costs are those of the run.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _RESERVE = 1.1
 
 @dataclass(frozen=True)
 class MeasuredMap:
-    """What one sample map has cost."""
+    """Costs of one sample map."""
 
     seconds: float
     bytes: int
@@ -117,7 +117,7 @@ class RunCost:
     private: int
     """Memory of a worker that it does not share with other processes, in bytes."""
     available: int
-    """Memory that this process can still use, in bytes: of the machine and of the control groups."""
+    """Memory that this process can still use, in bytes. The machine and the control groups limit it."""
     disk: int
     """Free space in the output folder, in bytes."""
 

@@ -34,6 +34,7 @@ from regionplot.render.sheets import scale_for
 from regionplot.runs.digest_basis import DigestBasis
 from regionplot.runs.texts import frame_texts
 from regionplot.settings.base import digest_items
+from regionplot.settings.config import Config
 from regionplot.shared.data import SharedData
 from regionplot.sheet.view import View
 
@@ -71,6 +72,11 @@ class MapDigests:
         """
         return self.basis(region).digest(self._loaded)
 
+    @property
+    def config(self) -> Config:
+        """Settings of the run."""
+        return self._shared.config
+
     @cached_property
     def descriptions(self) -> Descriptions:
         """Statistics and alternative texts of the maps, if the settings ask for them."""
@@ -101,12 +107,15 @@ class MapDigests:
             See `of`.
         """
         data, config = self._shared, self._shared.config
-        view = View.of(region, data.crs, self._panel, config.map.fit)
+        crs = data.crs_of(region)
+        view = View.of(region, crs, self._panel, config.map.fit)
         title = title_of(region, config.map, data.description)
-        window = needed_window(data.info.geometry, view.panel, data.crs)
+        window = needed_window(data.info.geometry, view.panel, crs)
         grid = (window, data.info.geometry.transform, data.info.geometry.crs.to_wkt())
         total = self._common.copy()
         total.update(repr((title, view, *font_files(title), grid)).encode())
+        if crs is not data.crs:
+            total.update(crs.to_wkt().encode())
         if any(layer.wants_shapes for layer in data.layers):
             total.update(region.shape)
         if config.statistics.alt_text:

@@ -59,7 +59,8 @@ def _with_facts(found: Field, columns: set[str]) -> tuple[Field, Mapping[str, ob
 def _nameless(found: Field, facts: Mapping[str, object], regions: Sequence[Region]) -> Iterator[NamelessMap]:
     label = FieldLabel(found.name, found.product, found.time_text)
     template = found.config.output.filename if found.problem is None else _unwritten(found.config)
-    return (NamelessMap(region, template, facts, label) for region in regions)
+    has_world_file = found.config.output.world_file
+    return (NamelessMap(region, template, facts, label, has_world_file) for region in regions)
 
 
 def _unwritten(config: Config) -> str:

@@ -35,6 +35,7 @@ from regionplot.runs.hints import start_hints
 from regionplot.runs.jobs import Job
 from regionplot.runs.leftovers import Leftovers
 from regionplot.runs.lock import locked
+from regionplot.runs.moving import placed_jobs
 from regionplot.runs.plausibility import scale_problem
 from regionplot.runs.record import Redraw, RunRecord, Scope
 from regionplot.runs.report import Observer, RunReport
@@ -96,7 +97,7 @@ class FieldRun:
         return self.data.products if isinstance(self.data, SharedData) else {}
 
     def draw(self, watch: Stopwatch, redraw: Redraw, scope: Scope, leftovers: Leftovers) -> RunReport:
-        """Draw all maps. Raise errors like `render_regions`, except that a bad raster costs only its own maps.
+        """Draw all maps. Raise errors like `render_regions`, except for a bad raster: only its own maps fail.
 
         Parameters
         ----------
@@ -266,7 +267,7 @@ class _Drawing:
         letters = ""
         for each in opened:
             name = each.field.name
-            own: Sequence[Job] = self._jobs[name]
+            own: Sequence[Job] = placed_jobs(self._jobs[name], each.raster.info.description.get("time"))
             letters += find_fonts(own, each.config)
             raster = mark_of_raster(each.field.config, each.plan)
             own = jobs_to_compare(own, raster)

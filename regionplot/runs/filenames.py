@@ -24,6 +24,8 @@ _MAX_NAME = 200
 _HASH_LENGTH = 8
 """Number of hexadecimal digits of the hash that keeps truncated names different."""
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+_USUAL = re.compile(r"\w([\w ._+,()-]*[\w._+,()-])?", re.ASCII)
+"""Texts of which all characters are kept."""
 
 
 def file_name(template: str, fields: Mapping[str, object]) -> str:
@@ -54,6 +56,8 @@ def file_name(template: str, fields: Mapping[str, object]) -> str:
 
 def _slug(text: str) -> str:
     """Return a text with `_` for each character that is not kept in file names."""
+    if _USUAL.fullmatch(text):
+        return text
     kept = "".join(c if _is_kept(c) else "_" for c in unicodedata.normalize("NFC", text).strip())
     return kept.lstrip(". ") if kept.strip(".- ") else "_"
 
@@ -94,6 +98,8 @@ class NamelessMap(NamedTuple):
     facts: Mapping[str, object] = {}
     """Values of further fields of the template. Columns of the region take precedence."""
     field: FieldLabel = ONLY_FIELD
+    has_world_file: bool = False
+    """True if files beside the map have its name with another suffix."""
 
 
 def assign_file_names(regions: Sequence[Region], config: Config) -> list[tuple[Region, str]]:
@@ -111,6 +117,7 @@ def name_maps(maps: Iterable[NamelessMap]) -> list[tuple[Region, str, FieldLabel
         If a name cannot be made, is reserved, or is the same for two maps. All problems are reported together.
     """
     owners: dict[str, NamelessMap] = {}
+    owners_of_stems: dict[str, NamelessMap] = {}
     named, problems = [], []
     for each in maps:
         region = each.region
@@ -129,6 +136,10 @@ def name_maps(maps: Iterable[NamelessMap]) -> list[tuple[Region, str, FieldLabel
         owner = owners.setdefault(name.casefold(), each)
         if owner is not each:
             problems.append(_collision(each, owner, name))
+        stem = name.rpartition(".")[0].casefold()
+        beside = owners_of_stems.setdefault(stem, each) if each.has_world_file else each
+        if beside is not each and owner is each:
+            problems.append(_collision(each, beside, f"{stem}.prj"))
         named.append((region, name, each.field))
     if problems:
         raise RegionsError(*problems)

@@ -1,4 +1,4 @@
-"""Check the data of a region before its map is published, as `[publish]` asks.
+"""Check the data of a region before its map is published. `[publish]` defines the checks.
 
 ::
 
@@ -201,7 +201,7 @@ def raster_mark(config: Config, plan: LoadPlan) -> str:
 
 
 def is_new(job: Job, raster: str) -> bool:
-    """Return True if the raster is another file than that of the published map."""
+    """Return True if the published map shows another file than this raster."""
     return bool(raster) and job.published is not None and job.published.raster != raster
 
 

@@ -52,8 +52,8 @@ Marks = Mapping[str, Mark]
 def program_digest(*parts: str) -> str:
     """Return a digest of the program, its environment and some texts.
 
-    The digest changes when a package is installed, upgraded or removed, when a source file of this package changes, and
-    when an environment variable changes that does not belong to the session.
+    The digest changes when a package is installed, upgraded or removed, and when a source file of this package changes.
+    It also changes with each environment variable that does not belong to the session.
 
     Parameters
     ----------

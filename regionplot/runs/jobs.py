@@ -11,6 +11,17 @@ from regionplot.geo.region import Region
 from regionplot.system.machine import peak_memory
 
 
+class Sidecar(NamedTuple):
+    """A file beside a map that belongs to the map, such as its world file."""
+
+    name: str
+    """Name of the file. Its folder is that of the map."""
+    bytes: int
+    """Size of the file in bytes."""
+    sha256: str
+    """SHA-256 checksum of the file, 64 hexadecimal digits."""
+
+
 class PreviousMap(NamedTuple):
     """A map of an earlier run, as the manifest describes it."""
 
@@ -23,6 +34,8 @@ class PreviousMap(NamedTuple):
     """SHA-256 checksum of the file, 64 hexadecimal digits."""
     no_data: bool = False
     """True if the region holds only nodata."""
+    sidecars: tuple[Sidecar, ...] = ()
+    """Files beside the map that belong to it."""
 
 
 class CellsMark(NamedTuple):
@@ -35,7 +48,7 @@ class CellsMark(NamedTuple):
 
 
 class FieldLabel(NamedTuple):
-    """The field that a map shows: a product at a time. All parts are empty if the run draws only one field."""
+    """The field that a map shows: one product at one time. All parts are empty if the run draws only one field."""
 
     name: str = ""
     """Name of the field, such as `snow/2026-03-10T06:00`."""
@@ -45,7 +58,7 @@ class FieldLabel(NamedTuple):
 
 
 ONLY_FIELD = FieldLabel()
-"""The field of a run that draws only one."""
+"""The field of a run that draws only one field."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +113,35 @@ class MapResult:
     """Statistics of the region, if `[statistics]` asks for them."""
     alt: str = ""
     """Alternative text of the map, if `[statistics]` asks for it."""
+    georeference: str = ""
+    """Place of the panel on the sheet and on the earth, as JSON. Empty if the map was not drawn, or has no place."""
+    sidecars: tuple[Sidecar, ...] = ()
+    """Files beside the map that belong to it."""
 
 
 def written_map(
-    path: Path, content: bytes, stages: Mapping[str, float], digest: str, sha256: str, *, no_data: bool = False
+    path: Path,
+    content: bytes,
+    stages: Mapping[str, float],
+    digest: str,
+    sha256: str,
+    *,
+    no_data: bool = False,
+    georeference: str = "",
+    sidecars: tuple[Sidecar, ...] = (),
 ) -> MapResult:
     """Return the result of a map that this process has drawn and written."""
-    return MapResult(path, len(content), no_data, stages, digest, peak_memory=peak_memory(), sha256=sha256)
+    return MapResult(
+        path,
+        len(content),
+        no_data,
+        stages,
+        digest,
+        peak_memory=peak_memory(),
+        sha256=sha256,
+        georeference=georeference,
+        sidecars=sidecars,
+    )
 
 
 def skipped_map(

@@ -1,8 +1,8 @@
 """Keep a record of a run whose maps are up to date, so that the next run can see at once that nothing has changed.
 
-The name of a record is the digest of the program, of its environment and of the command (`identity.program_digest`).
-A record is JSON in a private folder of the user's cache. If a record is missing, damaged or not private, the run takes
-the usual way.
+The name of a record is the digest of the program, of its environment and of the command (`identity.program_digest`). A
+record is JSON in a private folder of the user's cache. If a record is missing, damaged or not private, a full run
+follows.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class KnownRun(NamedTuple):
         )
 
     def has_new_raster(self, config_path: Path | None) -> bool:
-        """Return True if all inputs are unchanged, except perhaps for the content of the raster.
+        """Return True if all inputs are unchanged. Only the content of the raster may have changed.
 
         Parameters
         ----------
@@ -139,7 +139,7 @@ def read_known_run(name: str) -> KnownRun | None:
 
 
 def write_known_run(name: str, known: KnownRun) -> None:
-    """Write a record atomically. If the record cannot be written, the next run takes the usual way."""
+    """Write a record atomically. If the record cannot be written, the next run is a full run."""
     try:
         folder = _folder()
         with (
@@ -202,8 +202,9 @@ def _paths(texts: Iterable[str]) -> tuple[Path, ...]:
 def _region_items(region: Region) -> list[Any]:
     extent = region.extent
     limits = [extent.xmin, extent.xmax, extent.ymin, extent.ymax]
-    return [region.name, limits, region.crs, region.title, dict(region.attributes), region.origin]
+    return [region.name, limits, region.crs, region.title, dict(region.attributes), region.origin, region.projection]
 
 
 def _region(name: str, limits: list[float], *others: Any) -> Region:
-    return Region(name, Extent(*limits), *others)
+    crs, title, attributes, origin, projection = others
+    return Region(name, Extent(*limits), crs, title, attributes, origin, projection=projection)

@@ -1,8 +1,8 @@
 """Keep what a run needs to draw its maps again from a new raster: no settings, no layers, only arrays and plain values.
 
 The record of the known run (`runs.known`) names the record of its drawing. The drawing is valid under the same
-conditions, except that the cells of the raster can be new. It holds no objects. If it is missing or damaged, the run
-takes the usual way.
+conditions, except that the cells of the raster can be new. The record holds no objects. If the record is missing or
+damaged, a full run follows.
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ def read_known_drawing(name: str) -> KnownDrawing | None:
 
 
 def write_known_drawing(drawing: KnownDrawing) -> str:
-    """Write a record atomically. If the record cannot be written, the next run takes the usual way.
+    """Write a record atomically. If the record cannot be written, the next run is a full run.
 
     Returns
     -------
@@ -246,8 +246,10 @@ def _checked(drawing: KnownDrawing) -> KnownDrawing:
     tables = palette.shaded, palette.framed
     is_valid = (
         all(table.dtype == np.uint8 and table.shape[-1] == _GRAYS for table in tables)
-        and all(table.size and table.max() < len(palette.colors) for table in tables)
-        and len(palette.shaded) > nodata
+        and all(table.max(initial=0) < len(palette.colors) for table in tables)
+        and len(palette.framed) == _GRAYS
+        and (len(palette.shaded) == 0 or len(palette.shaded) > nodata)
+        and len(palette.colors) > nodata
         and drawing.classifier.closed in CLOSED
         and all(can_sample(sheet.positions, drawing.resampling) for sheet in drawing.sheets.values())
     )

@@ -13,6 +13,7 @@ from enum import Enum, auto
 from pathlib import Path
 
 from regionplot.runs.manifest import Entries, is_file, previous_map
+from regionplot.runs.sidecars import remove_sidecars
 from regionplot.runs.store import check_folders, has_content
 
 logger = logging.getLogger(__name__)
@@ -78,6 +79,7 @@ def _remove(folder: Path, entries: Entries, file: str) -> bool:
             logger.warning("%s: not removed, because the file is not the map that the manifest describes", path)
             return False
         path.unlink()
+        remove_sidecars(path.parent, previous.sidecars)
     except OSError as error:
         logger.warning("%s: cannot be removed: %s", path, error.strerror or error)
         return False

@@ -19,14 +19,17 @@ from regionplot.executors.base import Outcome
 from regionplot.runs.jobs import Job, MapResult, PreviousMap
 from regionplot.runs.marks import mark_items, mark_of
 from regionplot.runs.report import RunReport, state_of
+from regionplot.runs.sidecars import KEY as SIDECARS
+from regionplot.runs.sidecars import sidecars_of
 from regionplot.system.files import PRIVATE_FILE, atomic_replace, open_exclusive, open_plain_file
 
 logger = logging.getLogger(__name__)
 NAME = "manifest.json"
 VERSION = 1
-_MAX_BYTES = 200 * 2**20
+_MAX_BYTES = 400 * 2**20
 _MAX_NAME = 1000
 """Maximum number of characters in the path of a file."""
+_PLACE = "georeference"
 _FILE_KEYS = ("digest", "bytes", "sha256")
 """Keys of an entry that describe the file of the map."""
 _UNREADABLE = (OSError, ValueError, KeyError, TypeError, RecursionError)
@@ -83,7 +86,7 @@ def previous_map(entries: Entries, folder: Path, file: str) -> PreviousMap | Non
     digest, size, sha256 = (entry.get(key) for key in _FILE_KEYS)
     if not (isinstance(digest, str) and isinstance(size, int) and isinstance(sha256, str)):
         return None
-    return PreviousMap(folder / file, digest, size, sha256, bool(entry.get("no_data")))
+    return PreviousMap(folder / file, digest, size, sha256, bool(entry.get("no_data")), sidecars_of(entry, file))
 
 
 def read_permissions(folder: Path) -> int:
@@ -177,7 +180,7 @@ def _older_file(previous: Mapping[str, Any]) -> dict[str, Any]:
     """Return the facts about the map of an earlier run that stays. Without such a map, they are None."""
     if previous.get("digest") is None:
         return dict.fromkeys(_FILE_KEYS)
-    described = {key: previous[key] for key in ("alt", "no_data") if key in previous}
+    described = {key: previous[key] for key in ("alt", "no_data", _PLACE, SIDECARS) if key in previous}
     return {**{key: previous.get(key) for key in _FILE_KEYS}, **mark_items(mark_of(previous)), **described}
 
 
@@ -188,7 +191,19 @@ def _file(result: MapResult, previous: Mapping[str, Any]) -> dict[str, Any]:
         return {"no_data": result.no_data, **_alt(result), **older}
     mark = mark_of(previous) if result.state == "unchanged" else result.mark
     own = {"digest": result.digest, "bytes": result.bytes, "sha256": result.sha256, "no_data": result.no_data}
-    return {**own, **_alt(result), **mark_items(mark)}
+    return {**own, **_alt(result), **mark_items(mark), **_place(result, previous), **_sidecars(result)}
+
+
+def _place(result: MapResult, previous: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the place of the panel on the sheet and on the earth. An unchanged map has the place of the older map."""
+    if result.georeference:
+        return {_PLACE: json.loads(result.georeference)}
+    is_known = result.state == "unchanged" and isinstance(previous.get(_PLACE), Mapping)
+    return {_PLACE: previous[_PLACE]} if is_known else {}
+
+
+def _sidecars(result: MapResult) -> dict[str, Any]:
+    return {SIDECARS: [each._asdict() for each in result.sidecars]} if result.sidecars else {}
 
 
 def _alt(result: MapResult) -> dict[str, str]:

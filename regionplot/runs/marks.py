@@ -31,7 +31,8 @@ class PublishedCells:
 
     files: Mapping[str, CellsMark]
     latest: Mapping[tuple[str, str], CellsMark]
-    """For file names that contain the time, so that a new map has a new name."""
+    """The mark of the latest map of each region and product. It is needed if file names contain the time, because a new
+    map then has a new name."""
 
     @classmethod
     def of(cls, entries: Entries) -> PublishedCells | None:

@@ -129,13 +129,13 @@ def check_target(path: Path) -> Path:
         If no file can be written there.
     """
     if path.is_dir():
-        raise OutputError(f"{path}: the metrics cannot be written: the path is a folder")
+        raise OutputError(f"{path}: the metrics cannot be written: the path is a folder; add a file name")
     if path.exists() and not path.is_file():  # a rename would replace the pipe or device
-        raise OutputError(f"{path}: the metrics cannot be written: the path is a pipe or a device")
+        raise OutputError(f"{path}: the metrics cannot be written: the path is a pipe or a device; give a file")
     if not path.parent.is_dir():
-        raise OutputError(f"{path}: the metrics cannot be written: there is no folder {path.parent}")
+        raise OutputError(f"{path}: the metrics cannot be written: there is no folder {path.parent}; create it")
     if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise OutputError(f"{path}: the metrics cannot be written: the folder is read-only")
+        raise OutputError(f"{path}: the metrics cannot be written: the folder is read-only; choose another one")
     return path
 
 

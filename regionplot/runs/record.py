@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from enum import Enum, auto
 from functools import cached_property
@@ -24,6 +25,8 @@ from regionplot.runs.manifest import Entries, is_file, previous_map, read_entrie
 from regionplot.runs.marks import PublishedCells
 from regionplot.runs.publication import RunEnd, link_or_copy, make_publication
 from regionplot.runs.report import NOT_RUN, RunReport
+from regionplot.runs.sidecars import KEY as SIDECARS
+from regionplot.runs.sidecars import link_sidecars, remove_sidecars, sidecars_of
 from regionplot.system.files import new_run, remove_stale_temporaries
 from regionplot.system.processes import host_name
 from regionplot.system.stopwatch import Stopwatch
@@ -204,6 +207,7 @@ class RunRecord:
         self._link_previous_maps(report)
         if _without_map(report) and self.facts.directory.is_dir():  # a run without any event has no other file
             self._publication.folder.mkdir(exist_ok=True)
+        self._remove_old_sidecars(report)
         if error is None:
             self._remove_skipped(report)
             self._handle_leftovers()
@@ -219,9 +223,24 @@ class RunRecord:
 
         folder = self._publication.folder
         inside = f"{folder.as_posix().rstrip('/')}/"
-        regions = {job.target.as_posix().removeprefix(inside): job.region for job in self.jobs}
+        placed = [
+            self._outcomes[key].job if (key := job.target.as_posix()) in self._outcomes else job for job in self.jobs
+        ]
+        regions = {job.target.as_posix().removeprefix(inside): job.region for job in placed}
         older = self._publication.previous / self.facts.table
         write_table(folder / self.facts.table, list(read_entries(folder).values()), regions, self.run, older)
+
+    def _remove_old_sidecars(self, report: RunReport) -> None:
+        """Remove the world files of maps that have been drawn again without them."""
+        folder = self._publication.folder
+        if folder != self._publication.previous or not any(SIDECARS in entry for entry in self._previous.values()):
+            return
+        inside = f"{folder.as_posix().rstrip('/')}/"
+        for outcome in report.drawn:
+            target = outcome.job.target
+            older = sidecars_of(self._previous.get(target.as_posix().removeprefix(inside), {}), target.name)
+            names = {each.name for each in outcome.value.sidecars}
+            remove_sidecars(target.parent, [each for each in older if each.name not in names])
 
     def _remove_skipped(self, report: RunReport) -> None:
         """Remove the old maps of regions for which the run drew no map, if the settings ask for this."""
@@ -247,7 +266,7 @@ class RunRecord:
         self._leftovers = [folder / file for file in found if file not in removed]
 
     def _possible_leftovers(self) -> Entries:
-        """Return the previous maps, without those of other products and times of the regions of this run.
+        """Return the previous maps, except maps of other products and times of the regions of this run.
 
         If the times of a raster cannot be found, the run has one field without a name.
         """
@@ -272,6 +291,9 @@ class RunRecord:
             image = old / target.relative_to(new)
             if is_file(image) and not target.exists():
                 link_or_copy(image, target)
+                entry = self._previous.get(target.relative_to(new).as_posix(), {})
+                with suppress(OSError):  # a file that the user has removed
+                    link_sidecars(image.parent, target.parent, sidecars_of(entry, target.name))
 
     def _has_maps(self) -> bool:
         """Return True if the folder of this run holds a map of this run or of the previous run."""

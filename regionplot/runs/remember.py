@@ -18,7 +18,6 @@ from regionplot.runs.facts import RunFacts
 from regionplot.runs.filenames import assign_file_names
 from regionplot.runs.identity import InputFiles, Marks, are_older
 from regionplot.runs.known import KnownMap, KnownRun, write_known_run
-from regionplot.runs.remember_drawing import remember_drawing
 from regionplot.runs.report import RunReport
 from regionplot.runs.task import RenderTask
 from regionplot.runs.texts import has_searched_fonts
@@ -54,7 +53,7 @@ class RunMemory:
         self._marks = InputFiles(self._plain, self._with_parts).marks()
 
     def add_inputs(self, config: Config) -> None:
-        """Look at the raster and the vectors. Called before they are read."""
+        """Record the marks of the raster and the vectors. Called before these files are read."""
         found = config.raster.path, *_vectors(config)
         self._with_parts += found
         self._marks.update(InputFiles((), found).marks())
@@ -90,7 +89,7 @@ class RunMemory:
             workers=report.workers,
             inputs=inputs,
             marks={**inputs.marks(), **marks},
-            drawing="" if task is None or config.publish.is_active else remember_drawing(task, report),
+            drawing=_remember_drawing(task, report) if task is not None and _can_repeat(config) else "",
             maps=tuple(KnownMap(region, file, digest) for (region, file), digest in named),
         )
         write_known_run(self._name, known)
@@ -98,7 +97,7 @@ class RunMemory:
     def _certain_marks(self, raster: str) -> Marks | None:
         """Return the marks of the inputs, or None if they do not prove that no input has changed since the run began.
 
-        The mark of the raster can be uncertain. It is None then.
+        If the mark of the raster is uncertain, this mark is None.
         """
         if InputFiles(self._plain, self._with_parts).marks() != self._marks:
             return None
@@ -107,9 +106,21 @@ class RunMemory:
         return marks if are_older(others, self._began) and are_local(others) else None
 
 
+def _can_repeat(config: Config) -> bool:
+    """Return True if only the raster decides what the next run draws."""
+    return not (config.publish.is_active or config.regions.tracks)
+
+
+def _remember_drawing(task: RenderTask, report: RunReport) -> str:
+    from regionplot.runs.remember_drawing import remember_drawing  # noqa: PLC0415 (imports the renderer)
+
+    return remember_drawing(task, report)
+
+
 def _vectors(config: Config) -> Iterator[Path]:
-    """Yield the files that the settings of layers, colors and style name."""
+    """Yield the files that the settings of layers, colors, style and tracks name."""
     yield from (path for path in (config.colors.file, config.map.style) if isinstance(path, Path))
+    yield from config.regions.tracks.values()
     for settings in (each for tables in config.layers.values() for each in tables):
         yield from (value for _, value in settings if isinstance(value, Path))
 
@@ -121,7 +132,7 @@ def _has_fields(config: Config) -> bool:
 
 
 def _is_plain(config: Config, report: RunReport) -> bool:
-    """Return True if the run used only inputs and code that `runs.identity` looks at."""
+    """Return True if the run used only inputs and code that `runs.identity` covers."""
     return (
         config.run.cache
         and not config.prepare

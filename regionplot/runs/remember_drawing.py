@@ -1,4 +1,4 @@
-"""Write the record from which `runs.repeat` draws the maps of a run again, if their raster is of a plain kind.
+"""Write the record from which `runs.repeat` draws the maps of a run again. The raster must be a GeoTIFF with levels.
 
 Such a run reads a GeoTIFF with GDAL alone, classifies the cells or pixels by levels, and samples without GDAL. The ink
 of its maps is kept.
@@ -78,6 +78,7 @@ def _drawing_of(renderer: MapRenderer, digests: MapDigests, regions: Sequence[Re
         and isinstance(classifier, LevelClassifier)
         and isinstance(writer, PngSettings)
         and run.worker_memory == "auto"
+        and not config.output.world_file
         and _has_plain_cells(style)
     ):
         return None
@@ -119,12 +120,13 @@ def _has_plain_cells(style: Style) -> bool:
 
 
 def _sheet(region: Region, style: Style, ink: InkCache, digests: MapDigests) -> KnownSheet | None:
-    """Return what is known about a map. Return None if the positions of its pixels cannot be kept."""
+    """Return the kept facts about a map. Return None if the positions of its pixels cannot be kept."""
     shared, config = style.shared, style.shared.config
-    view = View.of(region, shared.crs, style.layout.panel, config.map.fit)
+    crs = shared.crs_of(region)
+    view = View.of(region, crs, style.layout.panel, config.map.fit)
     title = title_of(region, config.map, shared.description)
     resampling = config.raster.resampling
-    positions = known_positions(shared.geometry, view.panel, shared.crs, resampling)
+    positions = known_positions(shared.geometry, view.panel, crs, resampling)
     if positions is None or not is_known(positions, shared.geometry.lattice, resampling):
         return None
     return KnownSheet(
@@ -135,7 +137,7 @@ def _sheet(region: Region, style: Style, ink: InkCache, digests: MapDigests) -> 
         title,
         ink.key("panel", region, view, title),
         ink.key("sheet", region, view, title),
-        place_on_earth(view, style).text,
+        place_on_earth(view, style, crs).text,
     )
 
 

@@ -6,10 +6,10 @@
     known drawing: positions of pixels ─────────────┼─► RepeatTask ─► Picture ─► PNG
     kept ink and frame ─────────────────────────────┘
 
-The usual way takes most of a short run to import libraries and to derive what the record of a known drawing
-(`runs.known_drawing`) holds. The maps, the digests, the report and the manifest are the same. If anything is
-unusual before the first map is drawn, such as a raster of another kind, the run takes the usual way. A worker does so
-for a single map whose region has no data, or whose ink has become unreadable.
+A full run of few maps spends most of its time on importing libraries and on computing what the record of a known
+drawing (`runs.known_drawing`) holds. A repeated run gives the same maps, digests, report and manifest. If anything is
+unusual before the first map is drawn, such as a raster of another kind, a full run follows. If a region has no data, or
+its ink has become unreadable, the worker draws this map as in a full run.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ from regionplot.geo.region import Region
 from regionplot.inputs.gdal import opened
 from regionplot.inputs.profile import raster_profile
 from regionplot.inputs.strips import MAX_READERS, StripReader
-from regionplot.render.ink import Ink, PaletteMaps
-from regionplot.render.ink_files import ink_folder, read_frame, read_ink
+from regionplot.render.ink import Ink, PaletteMaps, panel_type
+from regionplot.render.ink_files import ink_folder, read_frame, read_panel_ink, read_sheet_ink
 from regionplot.runs import store
 from regionplot.runs.execute import execute, jobs_to_draw, report_full_disk, warn_of_new_raster
 from regionplot.runs.hints import start_hints
@@ -58,7 +58,7 @@ from regionplot.writers.png_format import encode_png
 
 logger = logging.getLogger(__name__)
 UsualTask = Callable[[str, Fingerprint | None], Task[Job]]
-"""Function that returns the usual task for the run of an id and the raster of a fingerprint."""
+"""Function that returns the task of a full run for a run id and the fingerprint of a raster."""
 
 
 @dataclass
@@ -77,7 +77,7 @@ class RepeatTask:
     run: str
     """Id of the run."""
     make_usual: Callable[[], Task[Job]]
-    """Return the task that draws a map in the usual way."""
+    """Return the task that draws a map as in a full run."""
     _usual: list[Task[Job]] = field(default_factory=list)
 
     def start_worker(self) -> None:
@@ -104,7 +104,7 @@ class RepeatTask:
         content = encode_png(picture, metadata, self.drawing.compression)
         sha256 = store.write_file(job.target, content, self.run, within=self.directory)
         watch.lap("write")
-        return written_map(job.target, content, watch.seconds, digest, sha256)
+        return written_map(job.target, content, watch.seconds, digest, sha256, georeference=sheet.georeference)
 
     def digest_of(self, region: Region) -> str:
         """Return the digest of a region's map."""
@@ -117,8 +117,8 @@ class RepeatTask:
         if codes is None or (codes[sheet.requested] == self.drawing.classifier.nodata).all():
             return None
         width, height = self.drawing.size
-        panel = read_ink(self.ink, sheet.panel_key, "panel", codes.size)
-        on_sheet = read_ink(self.ink, sheet.sheet_key, "sheet", width * height)
+        panel = read_panel_ink(self.ink, sheet.panel_key, codes.size, panel_type(self.drawing.palette))
+        on_sheet = read_sheet_ink(self.ink, sheet.sheet_key, width * height, np.uint8)
         watch.lap("ink")
         if panel is None or on_sheet is None:
             return None
@@ -136,7 +136,7 @@ class RepeatTask:
             return None if values is None else codes_of(values, classifier)
 
     def _draw_usually(self, job: Job) -> MapResult:
-        """Draw a map in the usual way. The first such map of a worker loads the settings and all data."""
+        """Draw a map as in a full run. The first such map of a worker loads the settings and all data."""
         if not self._usual:
             self._usual.append(self.make_usual())
         result: MapResult = self._usual[0](job)
@@ -168,7 +168,7 @@ class RepeatedRun(NamedTuple):
 def repeated_run(
     known: KnownRun, drawing: KnownDrawing, scope: Scope, redraw: Redraw, make_usual: UsualTask
 ) -> Iterator[RepeatedRun | None]:
-    """Lock the output folder and load the raster of a known run. Yield None if the run must take the usual way.
+    """Lock the output folder and load the raster of a known run. Yield None if a full run is needed.
 
     Parameters
     ----------
@@ -179,7 +179,7 @@ def repeated_run(
     scope, redraw : Scope, Redraw
         Policies of the run.
     make_usual : callable
-        Function that returns the usual task.
+        Function that returns the task of a full run.
 
     Raises
     ------
@@ -215,8 +215,8 @@ def _loaded(drawing: KnownDrawing) -> tuple[KnownBand, NDArray[Any], PaletteMaps
             return None
         failpoints.failpoint("read", band.path.name)
         cells = _read(drawing, band)
-    except (RegionplotError, OSError) as error:  # the usual way reports the error
-        logger.debug("the run takes the usual way: %s", error)
+    except (RegionplotError, OSError) as error:  # the full run reports the error
+        logger.debug("a full run follows: %s", error)
         return None
     if cells is None or (drawing.needs_class and not _has_class(cells, drawing)):
         return None
@@ -224,7 +224,7 @@ def _loaded(drawing: KnownDrawing) -> tuple[KnownBand, NDArray[Any], PaletteMaps
 
 
 def _has_class(cells: NDArray[Any], drawing: KnownDrawing) -> bool:
-    """Return True if the code of a cell is that of a class between two levels."""
+    """Return True if a cell is in a class between two levels."""
     codes = cells if drawing.is_nearest else codes_of(cells, drawing.classifier)
     return has_class(codes, len(drawing.classifier.levels))
 

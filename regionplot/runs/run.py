@@ -23,6 +23,7 @@ from regionplot.inputs.describe import inspect_raster
 from regionplot.layers.stack import draws_shapes
 from regionplot.regions.table import read_regions, read_regions_if_any
 from regionplot.runs import store
+from regionplot.runs.ahead import Ahead
 from regionplot.runs.checks import check_all, check_arguments, check_config
 from regionplot.runs.execute import execute, jobs_to_draw, report_full_disk, warn_of_new_raster
 from regionplot.runs.facts import RunFacts
@@ -31,6 +32,7 @@ from regionplot.runs.hints import start_hints
 from regionplot.runs.jobs import Job
 from regionplot.runs.leftovers import Leftovers
 from regionplot.runs.lock import locked
+from regionplot.runs.moving import have_moving_regions, placed_jobs
 from regionplot.runs.plausibility import scale_problem
 from regionplot.runs.record import Redraw, RunRecord, Scope
 from regionplot.runs.report import Observer, RunReport
@@ -234,10 +236,14 @@ def _draw_all(
         original = data.config if isinstance(data, SharedData) else data
         data = stack.enter_context(with_prepared_raster(data, record.watch, observer))
         config = data.config if isinstance(data, SharedData) else data
-        plan = _load(record, data, layers, regions, stack)
-        moment = _time_of(data, config) if config.run.needs_time else None
+        ahead = Ahead(record.jobs)
+        plan = _load(record, data, layers, regions, stack, ahead)
+        is_moving = have_moving_regions(record.jobs)
+        moment = _time_of(data, config) if config.run.needs_time or is_moving else None
+        if is_moving:
+            record.jobs = placed_jobs(record.jobs, moment)
         record.watch.lap("load")
-        _run_jobs(record, config, plan, observer, mark_of_raster(original, plan))
+        _run_jobs(record, config, plan, observer, mark_of_raster(original, plan), ahead)
         warn_of_new_raster(config.raster.path, plan.fingerprint)
     report_full_disk(record)
     failpoints.failpoint("report")
@@ -273,6 +279,7 @@ def _load(
     layers: Sequence[Layer],
     regions: Sequence[Region],
     stack: ExitStack,
+    ahead: Ahead,
 ) -> LoadPlan:
     """Load the shared data if workers share memory with this process. If not, check that input files can be opened."""
     if not executor_class(record.start_method).abilities.shares_memory:
@@ -280,7 +287,7 @@ def _load(
         if isinstance(data, SharedData) and data.info.fingerprint is None:
             return stack.enter_context(stored(data, record.start_method)).plan
         return check_inputs(data.config if isinstance(data, SharedData) else data, regions)
-    shared = data if isinstance(data, SharedData) else _loaded(data, regions, layers)
+    shared = data if isinstance(data, SharedData) else _loaded(data, regions, layers, ahead)
     if problem := scale_problem(shared):
         logger.warning("%s", problem)
     return stack.enter_context(share_with_workers(shared)).plan
@@ -295,24 +302,24 @@ def stored(shared: SharedData, start_method: str) -> AbstractContextManager[Shar
     return stored_for_workers(shared)
 
 
-def _loaded(config: Config, regions: Sequence[Region], layers: Sequence[Layer]) -> SharedData:
+def _loaded(config: Config, regions: Sequence[Region], layers: Sequence[Layer], ahead: Ahead) -> SharedData:
     """Load the shared data. If the raster is replaced while it is read, load the new raster."""
     for _ in range(_MAX_REPLACEMENTS):
         try:
-            return SharedData.load(config, regions, layers=layers)
+            return SharedData.load(config, regions, layers=layers, meanwhile=ahead.prepare)
         except RasterReplacedError as error:
             logger.info("%s; the new file is loaded", error)
-    return SharedData.load(config, regions, layers=layers)
+    return SharedData.load(config, regions, layers=layers, meanwhile=ahead.prepare)
 
 
-def _run_jobs(record: RunRecord, config: Config, plan: LoadPlan, observer: Observer, raster: str) -> None:
+def _run_jobs(record: RunRecord, config: Config, plan: LoadPlan, observer: Observer, raster: str, ahead: Ahead) -> None:
     """Keep unchanged maps and draw the others."""
     jobs: Sequence[Job] = record.jobs
     letters = find_fonts(jobs, config)
     executor = make_run_executor(config.run, record.start_method, len(jobs))
     record.workers = executor.workers
     observer.started(len(jobs), executor.workers, record.start_method)
-    task = RenderTask(config, record.run, plan, len(jobs), raster=raster)
+    task = RenderTask(config, record.run, plan, len(jobs), raster=raster, idle=ahead.renderers)
     jobs = jobs_to_compare(jobs, raster)
     if executor_class(record.start_method).abilities.shares_memory:
         jobs = jobs_to_draw(lambda region: task.digests.of(region), jobs, record, observer, task.described)

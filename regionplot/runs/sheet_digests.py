@@ -10,6 +10,7 @@ from regionplot.geo.region import Region
 from regionplot.layers.title import title_of
 from regionplot.runs.digests import MapDigests
 from regionplot.settings.base import digest_items
+from regionplot.settings.config import Config
 from regionplot.shared.data import SharedData
 
 if TYPE_CHECKING:
@@ -44,6 +45,11 @@ class SheetDigests:
         title = title_of(region, shared.config.map, shared.description)
         total.update(repr((title, [[each.of(region) for each in row] for row in self._panels])).encode())
         return total.hexdigest()[:32]
+
+    @property
+    def config(self) -> Config:
+        """The settings of the sheet."""
+        return self._shared.config
 
     @property
     def descriptions(self) -> Descriptions:

@@ -12,7 +12,7 @@ import numpy as np
 from regionplot.errors import RasterError
 from regionplot.geo.region import Region
 from regionplot.runs import store
-from regionplot.runs.jobs import Job, MapResult, skipped_map, written_map
+from regionplot.runs.jobs import Job, MapResult, Sidecar, skipped_map, written_map
 from regionplot.runs.unchanged import reuse_previous_map
 from regionplot.settings.config import Config
 from regionplot.shared.data import SharedData
@@ -22,6 +22,7 @@ from regionplot.shared.slot import shared_data
 from regionplot.system import failpoints
 from regionplot.system.files import Fingerprint
 from regionplot.system.memory import return_large_blocks
+from regionplot.system.signals import interrupts_held
 from regionplot.system.stopwatch import Stopwatch
 from regionplot.writers.base import (
     DESCRIPTION,
@@ -65,11 +66,11 @@ class RenderTask:
     canvases: Canvases | None = field(default=None, repr=False)
     """Sheets and frames that the tasks of several fields share."""
     _digests: MapDigests | None = field(default=None, repr=False)
-    _idle: list[MapRenderer] = field(default_factory=list, repr=False)
+    idle: list[MapRenderer] = field(default_factory=list, repr=False)
     """Renderers that no thread uses now. A renderer draws all its maps into one buffer, so threads cannot share it."""
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "regions": (), "_digests": None, "_idle": [], "canvases": None}
+        return {**self.__dict__, "regions": (), "_digests": None, "idle": [], "canvases": None}
 
     def start_worker(self) -> None:
         """Set the policy of malloc. Functions of the user use malloc as usual, and open no windows."""
@@ -149,19 +150,33 @@ class RenderTask:
                 picture = self._draw(renderer, job.region, watch)
             if picture.no_data and self.config.map.empty == "skip":
                 return skipped_map(job.target, "the region has no data", watch.seconds, no_data=True)
-            metadata = {TITLE: picture.title, SOFTWARE: "regionplot", DIGEST: digest}
-            if isinstance(picture, Picture) and picture.georeference is not None:
-                metadata[GEOREFERENCE] = picture.georeference.text
-            if self.config.statistics.alt_text:
-                metadata[DESCRIPTION] = self.digests.descriptions.of(job.region).alt
+            metadata = image_metadata(picture, job.region, digest, self.digests)
             return self._write(job, picture, renderer.encode(picture, metadata=metadata), digest, watch)
 
     def _write(
         self, job: Job, picture: Picture | FigurePicture, content: bytes, digest: str, watch: Stopwatch
     ) -> MapResult:
-        sha256 = store.write_file(job.target, content, self.run, within=self.config.output.directory)
+        place, directory = picture.georeference, self.config.output.directory
+        sidecars: tuple[Sidecar, ...] = ()
+        if self.config.output.world_file and place is not None:
+            from regionplot.runs.sidecars import write_sidecars  # noqa: PLC0415 (few runs write world files)
+            from regionplot.writers.world_file import world_files  # noqa: PLC0415
+
+            is_panel = getattr(make_writer(self.config.output), "shows_panel_only", False)
+            files = world_files(job.target.name, place, is_panel=is_panel)
+            sidecars = write_sidecars(job.target, files, self.run, directory)
+        sha256 = store.write_file(job.target, content, self.run, within=directory)
         watch.lap("write")
-        return written_map(job.target, content, watch.seconds, digest, sha256, no_data=picture.no_data)
+        return written_map(
+            job.target,
+            content,
+            watch.seconds,
+            digest,
+            sha256,
+            no_data=picture.no_data,
+            georeference="" if place is None else place.text,
+            sidecars=sidecars,
+        )
 
     def _draw(self, renderer: MapRenderer, region: Region, watch: Stopwatch) -> Picture | FigurePicture:
         """Draw a region as the kind of picture that the writer of the run needs."""
@@ -187,21 +202,23 @@ class RenderTask:
     def renderer(self) -> Iterator[MapRenderer]:
         """Lend a renderer to this thread."""
         try:
-            renderer = self._idle.pop()
+            renderer = self.idle.pop()
         except IndexError:
-            from regionplot.render.choose import make_renderer  # noqa: PLC0415 (kept maps need no renderer)
+            with interrupts_held():  # an interrupt during an import can become any error
+                from regionplot.render.choose import make_renderer  # noqa: PLC0415 (kept maps need no renderer)
 
             renderer = make_renderer(self._shared, self.map_count, self.canvases)
         try:
             yield renderer
         finally:
-            self._idle.append(renderer)
+            self.idle.append(renderer)
 
     @property
     def digests(self) -> MapDigests:
         """Digests of the maps. The first use loads the shared data, but does not draw the frame."""
         if self._digests is None:
-            from regionplot.runs.sheet_digests import digests_of  # noqa: PLC0415 (imports matplotlib)
+            with interrupts_held():
+                from regionplot.runs.sheet_digests import digests_of  # noqa: PLC0415 (imports the renderer)
 
             self._digests = digests_of(self._shared)
         return self._digests
@@ -209,6 +226,30 @@ class RenderTask:
     @property
     def _shared(self) -> SharedData:
         return shared_data(self.config, self.plan, self.field_name)
+
+
+def image_metadata(
+    picture: Picture | FigurePicture, region: Region, digest: str, digests: MapDigests
+) -> dict[str, str]:
+    """Return the texts to store in the file of a map.
+
+    Parameters
+    ----------
+    picture : Picture or FigurePicture
+        The map.
+    region : Region
+        The region.
+    digest : str
+        Digest of the map.
+    digests : MapDigests
+        Digests of the maps, with the alternative texts.
+    """
+    metadata = {TITLE: picture.title, SOFTWARE: "regionplot", DIGEST: digest}
+    if isinstance(picture, Picture) and picture.georeference is not None:
+        metadata[GEOREFERENCE] = picture.georeference.text
+    if digests.config.statistics.alt_text:
+        metadata[DESCRIPTION] = digests.descriptions.of(region).alt
+    return metadata
 
 
 def _import_for_encoding(renderer: MapRenderer) -> None:
@@ -243,5 +284,5 @@ def task_without_data(
     """
     plan = check_inputs(config, regions)
     if plan.fingerprint != fingerprint:
-        raise RasterError(f"{config.raster.path}: input changed: the file was replaced since the run began")
+        raise RasterError(f"{config.raster.path}: input changed: the file was replaced since the run began; run again")
     return RenderTask(config, run, plan, len(regions))

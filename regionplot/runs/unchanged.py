@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from regionplot.executors.base import Outcome
-from regionplot.runs import store
+from regionplot.runs import sidecars, store
 from regionplot.runs.jobs import Job, MapResult
 from regionplot.runs.known import KnownRun
 from regionplot.runs.lock import locked
@@ -62,7 +62,7 @@ def all_maps_kept(known: KnownRun, scope: Scope) -> Iterator[KeptRun | None]:
     """
     watch = Stopwatch()
     directory = known.facts.directory
-    if not is_readable(make_publication(known.facts, "").previous):  # the usual run reports a damaged manifest
+    if not is_readable(make_publication(known.facts, "").previous):  # the full run reports a damaged manifest
         yield None
         return
     store.prepare_directory(directory)
@@ -80,7 +80,7 @@ def all_maps_kept(known: KnownRun, scope: Scope) -> Iterator[KeptRun | None]:
 def _kept(record: RunRecord, digests: list[str]) -> tuple[tuple[Job, MapResult], ...] | None:
     """Keep the maps of all jobs. Return None if one of them must be drawn.
 
-    Maps that have been linked into a new folder by then stay there. The usual run removes this folder.
+    Maps that are already linked into the folder of this run then stay there. The full run removes this folder.
     """
     results = []
     for job, digest in zip(record.jobs, digests, strict=True):
@@ -110,9 +110,18 @@ def reuse_previous_map(job: Job, digest: str) -> MapResult | None:
     try:
         if not store.has_content(previous.path, previous.bytes, previous.sha256):
             return None
+        if previous.sidecars and not sidecars.are_unchanged(previous.path.parent, previous.sidecars):
+            return None
         link_or_copy(previous.path, job.target)
+        sidecars.link_sidecars(previous.path.parent, job.target.parent, previous.sidecars)
     except OSError:
         return None
     return MapResult(
-        job.target, previous.bytes, previous.no_data, digest=digest, state="unchanged", sha256=previous.sha256
+        job.target,
+        previous.bytes,
+        previous.no_data,
+        digest=digest,
+        state="unchanged",
+        sha256=previous.sha256,
+        sidecars=previous.sidecars,
     )

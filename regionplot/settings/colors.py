@@ -80,8 +80,8 @@ class ColorSettings(Section):
     """Colors of values, and the color bar or legend."""
 
     colormap: Text | None = None
-    """Any matplotlib colormap, or a scale of the package such as `nws:temperature`. Default: chosen by the field of the
-    raster, else `viridis`."""
+    """Any matplotlib colormap, or a scale of the package such as `nws:temperature`. Default: the scale for the quantity
+    in the raster, or `viridis`."""
     colors: Annotated[tuple[Text, ...], Field(strict=False, min_length=1, max_length=_MAX_COLORS)] | None = None
     """List of colors instead of a colormap. With `levels`: one color for each class, or two more for the values below
     and above the levels. Without levels: colors at equal distances, with gradual transitions."""

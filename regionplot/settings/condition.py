@@ -111,7 +111,7 @@ def check_condition(text: str) -> str:
 
 
 def _checked_condition(node: ast.expr, depth: int) -> Iterator[str]:
-    """Yield the names in a condition. Refuse all that is neither true nor false."""
+    """Yield the names in a condition. Refuse parts that are not true or false."""
     if depth > _MAX_DEPTH:
         raise _RefusedError("nested too deeply")
     match node:
@@ -128,7 +128,7 @@ def _checked_condition(node: ast.expr, depth: int) -> Iterator[str]:
 
 
 def _checked_number(node: ast.expr, depth: int) -> Iterator[str]:
-    """Yield the names in an arithmetic expression. Refuse all that is not a number."""
+    """Yield the names in an arithmetic expression. Refuse parts that are not numbers."""
     if depth > _MAX_DEPTH:
         raise _RefusedError("nested too deeply")
     match node:

@@ -34,6 +34,7 @@ from regionplot.settings.publish import PublishSettings
 from regionplot.settings.raster import RasterSettings
 from regionplot.settings.regions import RegionSettings
 from regionplot.settings.run import RunSettings
+from regionplot.settings.serve import ServeSettings
 from regionplot.settings.sheet import SheetSettings
 from regionplot.settings.statistics import StatisticsSettings
 
@@ -67,6 +68,7 @@ class Config(Section):
     statistics: StatisticsSettings = StatisticsSettings()
     output: OutputSettings = OutputSettings()
     run: RunSettings = RunSettings()
+    serve: ServeSettings = ServeSettings()
     _places: Places = PrivateAttr(default_factory=Places)
     _products: dict[str, Config] = PrivateAttr(default_factory=dict)
     _panels: tuple[tuple[Config, ...], ...] = PrivateAttr(default=())
@@ -79,7 +81,8 @@ class Config(Section):
         if not isinstance(tables, Mapping):
             return tables
         sections = {name: tables[name] for name in tables if name in _SECTIONS}
-        return {**sections, LAYER_TABLES: {name: tables[name] for name in tables if name not in _SECTIONS}}
+        layers = {name: tables[name] for name in tables if name not in _SECTIONS}
+        return {**sections, LAYER_TABLES: _with_clip(sections, layers)}
 
     @model_validator(mode="after")
     def _check_inputs_are_used(self) -> Config:
@@ -136,14 +139,14 @@ class Config(Section):
 
     @property
     def facts(self) -> Mapping[str, object]:
-        """What a run knows about the field of these settings: `product`, and `time` if it is not in the raster's file.
+        """Facts about the field of these settings: `product`, and `time` if it is not in the raster's file.
 
         Titles and file names can show these values. They take precedence over the metadata of the raster.
         """
         return self._facts
 
     def with_facts(self, facts: Mapping[str, object]) -> Config:
-        """Store what the run knows about a field in this config, and return the config."""
+        """Store the facts about a field in this config, and return the config."""
         self._facts = dict(facts)
         return self
 
@@ -170,6 +173,17 @@ class Config(Section):
 
 
 _SECTIONS: dict[str, Any] = {name: field.annotation for name, field in Config.model_fields.items() if name != "layers"}
+
+
+def _with_clip(sections: Mapping[str, Any], layers: dict[str, Any]) -> dict[str, Any]:
+    """Return the tables of layers with the table `focus`, if `[regions] clip` asks for it."""
+    regions, page, focus = sections.get("regions"), sections.get("map"), layers.get("focus", {})
+    clip = regions.get("clip") if isinstance(regions, Mapping) else getattr(regions, "clip", None)
+    if clip not in ("polygon", "fade") or not isinstance(focus, Mapping):
+        return layers
+    paper = page.get("background", "white") if isinstance(page, Mapping) else getattr(page, "background", "white")
+    outside = {"outside": paper} if clip == "polygon" else {}
+    return {**layers, "focus": {**outside, **focus}}
 
 
 def section_names() -> list[str]:

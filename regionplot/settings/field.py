@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class FieldSettings(Section):
     """A band or variable: of another file, or of the raster of the map.
 
-    Without `path`, keys that are not given are those of `[raster]`.
+    Without `path`, keys that are not given have their values in `[raster]`.
     """
 
     path: InputPath | None = None

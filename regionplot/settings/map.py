@@ -31,11 +31,11 @@ def _find_style(value: object) -> object:
 class MapSettings(Section):
     """Size, projection and title of the maps."""
 
-    style: Annotated[Literal["plain", "atlas"] | Path, BeforeValidator(_find_style)] = "plain"
+    style: Annotated[Literal["plain", "atlas"] | Path, BeforeValidator(_find_style)] = "atlas"
     """Style of the maps: `plain`, `atlas`, or a TOML file of your own. Your settings take precedence over the style."""
     projection: Text | dict[str, Any] = "raster"
-    """`raster` for the CRS of the raster, an EPSG code, a PROJ string, WKT, or a cartopy class with its keywords:
-    `{ name = "LambertConformal", central_longitude = -96 }`."""
+    """`raster` for the CRS of the raster, `auto` for a projection that is centered on each region, an EPSG code, a
+    PROJ string, WKT, or a cartopy class with its keywords: `{ name = "LambertConformal", central_longitude = -96 }`."""
     size: Annotated[tuple[Side, Side], Field(strict=False)] = (1400, 900)
     """Width and height of the image in pixels."""
     dpi: Annotated[float, Field(ge=20, le=1200)] = 100
@@ -67,7 +67,7 @@ class MapSettings(Section):
     after the layers are drawn. `axes` is a cartopy GeoAxes."""
     load: Annotated[FunctionSetting | None, NOT_IN_DIGEST] = None
     """Your own function, as `module:function`. The function is called once, as `function(shared)`, before the maps are
-    drawn. The other functions find what it returns in `shared.extra`."""
+    drawn. The other functions find its result in `shared.extra`."""
     files: Annotated[tuple[InputPath, ...], Field(strict=False), NOT_IN_DIGEST] = ()
     """Files that your functions read. If the content of such a file changes, all maps are drawn again."""
 

@@ -61,6 +61,8 @@ class OutputSettings(Section):
         default_factory=dict
     )
     """Settings of formats by name: the `[output.NAME]` sections. The digest of a map covers only its own format."""
+    world_file: bool = False
+    """Write a world file beside each map, and files with the CRS of the map, for GIS programs."""
     publish: Annotated[Literal["replace", "runs"], NOT_IN_DIGEST] = "replace"
     """`replace`: each map replaces the older map. `runs`: each run has its own folder, and the link `latest` is
     switched when all maps are complete."""

@@ -23,11 +23,13 @@ DIFFERENCE = "difference"
 """Key of a product that is the difference of two other products."""
 _OF_THE_RUN: dict[str, tuple[str, ...]] = {
     "run": (),
+    "serve": (),
     "regions": (),
     "statistics": ("table",),
     "output": ("directory", "publish", "keep", "publish_partial"),
 }
-"""Sections that a product cannot override, with the keys if only some keys are meant. One run has one of each."""
+"""Sections that a product cannot override, because they belong to the whole run. Keys are listed if only some keys of a
+section belong to the run."""
 
 
 @dataclass(frozen=True, eq=False)

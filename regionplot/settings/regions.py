@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 
-from regionplot.settings.base import NOT_IN_DIGEST, Section, Text
+from regionplot.settings.base import NOT_IN_DIGEST, InputPath, Section, Text
 
 _MARGIN = re.compile(r"(?P<number>\d+(\.\d*)?|\.\d+)\s*(?P<unit>%|km)")
 _MAX_PERCENT, _MAX_KILOMETERS = 1000.0, 20_000.0
@@ -46,6 +46,12 @@ class RegionSettings(Section):
 
     margin: Annotated[Text, AfterValidator(_check_margin), NOT_IN_DIGEST] = "0%"
     """Space to add on each side of a region: a percentage of the longer side, or a distance such as `25 km`."""
+    clip: Annotated[Literal["none", "fade", "polygon"], NOT_IN_DIGEST] = "none"
+    """Area outside of a feature, and of a geometry in the table: `fade` fades it, `polygon` hides it, and both draw the
+    border of the feature. `[focus]` has the details."""
+    tracks: Annotated[dict[str, InputPath], NOT_IN_DIGEST] = Field(default_factory=dict)
+    """Files of tracks by name, such as `{ milton = "milton.csv" }`. A file has the columns time, lon and lat, or points
+    with a time. The column `track` of the table names the track with which a region moves."""
     name_field: Annotated[Text, NOT_IN_DIGEST] = "name"
     """Column of the table, or attribute of the vector file, that holds the names of the regions."""
     layer: Annotated[Text, NOT_IN_DIGEST] = ""

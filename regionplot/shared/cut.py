@@ -51,7 +51,7 @@ def panel_of(shared: SharedData, area: Any) -> tuple[PanelGrid, pyproj.CRS]:
         If the area is of another type.
     """
     if isinstance(area, Region):
-        return view_of(shared, area).panel, shared.crs
+        return view_of(shared, area).panel, shared.crs_of(area)
     box = lay_out(shared.config, planned_key(shared.coloring)).panel
     if isinstance(area, Extent):
         return PanelGrid(area, box.width, box.height), shared.crs
@@ -73,7 +73,7 @@ def view_of(shared: SharedData, region: Region) -> View:
         If the region cannot be projected.
     """
     box = lay_out(shared.config, planned_key(shared.coloring)).panel
-    return View.of(region, shared.crs, box, shared.config.map.fit)
+    return View.of(region, shared.crs_of(region), box, shared.config.map.fit)
 
 
 def cut_raster(shared: SharedData, area: Any, pixel_cells: float | None) -> xr.DataArray:
@@ -88,7 +88,9 @@ def cut_raster(shared: SharedData, area: Any, pixel_cells: float | None) -> xr.D
     window = None if window is None else window.intersection(loaded)
     if window is None:
         raise NoOverlapError(f"the area ({panel.extent}) does not overlap the raster ({shared.info.geometry.extent})")
-    step = _step(None if pixel_cells is None else cells_per_pixel(shared.info.geometry, panel, crs), pixel_cells)
+    step = _thinning_factor(
+        None if pixel_cells is None else cells_per_pixel(shared.info.geometry, panel, crs), pixel_cells
+    )
     window = _trimmed(window, step)
     if shared.plan.reads_per_map:
         values, geometry = read_window(shared.source, window, step, shared.config.raster.resampling)
@@ -97,7 +99,7 @@ def cut_raster(shared: SharedData, area: Any, pixel_cells: float | None) -> xr.D
     return dataarray.regular_array(shared.info, values, shared.info.geometry.subgrid(window, *values.shape))
 
 
-def _step(found: float | None, wanted: float | None) -> int:
+def _thinning_factor(found: float | None, wanted: float | None) -> int:
     """Return the thinning factor for a number of cells per pixel, and the wanted number."""
     return 1 if found is None or not wanted else max(1, int(found / wanted))
 
@@ -118,7 +120,7 @@ def _cut_curvilinear(shared: SharedData, panel: PanelGrid, crs: pyproj.CRS, pixe
     if not rows.size:
         raise NoOverlapError(f"the area ({panel.extent}) does not overlap the raster")
     sides = (rows[-1] - rows[0] + 1) / panel.height, (columns[-1] - columns[0] + 1) / panel.width
-    step = _step(min(sides), pixel_cells)
+    step = _thinning_factor(min(sides), pixel_cells)
     y_dim, x_dim = shared.raster.dims
     return shared.raster.isel(
         {y_dim: _with_border(rows, x.shape[0], step), x_dim: _with_border(columns, x.shape[1], step)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,6 @@ from regionplot.colors.choose import Coloring
 from regionplot.colors.classifier import Codes
 from regionplot.colors.scales import scale_of
 from regionplot.errors import ConfigError, RasterError
-from regionplot.geo.cartopy import parse_projection
 from regionplot.geo.extent import PanelGrid
 from regionplot.geo.grid import GridGeometry, Window
 from regionplot.geo.region import Region
@@ -30,9 +29,18 @@ from regionplot.layers.base import Layer, LoadContext
 from regionplot.layers.stack import all_layers, start_layers
 from regionplot.settings.config import Config
 from regionplot.shared.drawing import DrawingTools
-from regionplot.shared.load import DrawnRaster, LoadedCells, array_cache, warn_of_unseen_layers
+from regionplot.shared.load import (
+    DrawnRaster,
+    LoadedCells,
+    Loading,
+    array_cache,
+    crs_of_layers,
+    warn_of_unseen_layers,
+)
 from regionplot.shared.plan import LoadPlan, logger, plan_load
+from regionplot.sheet.projection import projection_of
 from regionplot.system import failpoints
+from regionplot.system.signals import interrupts_held
 from regionplot.system.threads import thread_pool
 
 if TYPE_CHECKING:
@@ -49,7 +57,7 @@ class SharedData(DrawingTools):
     loaded: LoadedCells
     """The loaded cells that the regions need."""
     crs: pyproj.CRS
-    """CRS of the maps."""
+    """CRS of the maps. If maps have projections of their own (`crs_of`), CRS of the vector layers, in degrees."""
     layers: tuple[Layer, ...]
     """Layers that are drawn on each map, from bottom to top."""
     info: RasterInfo
@@ -74,6 +82,7 @@ class SharedData(DrawingTools):
         *,
         raster: DrawnRaster | None = None,
         cells: LoadedCells | None = None,
+        meanwhile: Callable[[SharedData], None] | None = None,
     ) -> SharedData:
         """Load all data that the maps of a run share, and close every file.
 
@@ -93,6 +102,9 @@ class SharedData(DrawingTools):
             The raster and its coloring, if the caller has already opened it.
         cells : LoadedCells, optional
             The cells of the plan, if they are already loaded for another field.
+        meanwhile : callable, optional
+            Called with the data while threads read and classify the cells, so it must not look at the cells. Not called
+            if the values of the cells are loaded, or if cells are given.
 
         Returns
         -------
@@ -128,22 +140,26 @@ class SharedData(DrawingTools):
         failpoints.failpoint("read", config.raster.path.name)
         raster = raster or DrawnRaster.of(config, source)
         info, config = raster.info, raster.config
-        crs = parse_projection(config.map.projection) or info.geometry.crs
         plan = plan or plan_load(config, info, regions, raster.coloring)
+        crs = crs_of_layers(config, plan, info.geometry.crs)
         if info.fingerprint != plan.fingerprint:
             raise RasterError(f"{info.path}: input changed: the file was replaced or written to since the run began")
         context = LoadContext(config, crs, info.description, array_cache(config), loaded=layers)
         finish_layers = start_layers(all_layers(config), context)  # before the thread, because this forks
         failpoints.failpoint("cells", config.raster.path.name)
         with thread_pool(MAX_READERS) as pool:  # the threads end before workers are forked
-            finish_cells = raster.start(plan, pool) if cells is None else None
+            with interrupts_held():  # so that the threads do not take signals from this thread
+                loading = raster.start(plan, pool) if cells is None else Loading.done(cells)
             loaded_layers = finish_layers()
-            cells = finish_cells() if finish_cells else cells
-        assert cells is not None, "the cells are given or have been loaded"
+            rest = (crs, loaded_layers, info, plan, raster.coloring)
+            early = None if loading.classified is None else cls(config, raster.source, loading.classified, *rest)
+            if early is not None and meanwhile is not None:
+                meanwhile(early)
+            loaded = loading.finish()
         if regions:  # without regions, for example in a spawned worker, the maps are not known
             warn_of_unseen_layers(loaded_layers, config, crs, raster.coloring, regions)
         logger.info("process %d loaded the shared data in %.2f s", os.getpid(), time.perf_counter() - start)
-        return cls(config, raster.source, cells, crs, loaded_layers, info, plan, raster.coloring)
+        return cls(config, raster.source, loaded, *rest) if early is None else early
 
     @classmethod
     def from_arrays(
@@ -182,6 +198,14 @@ class SharedData(DrawingTools):
         from regionplot.shared.memory import shared_from_arrays  # noqa: PLC0415 (only data in memory need it)
 
         return shared_from_arrays(data, features, config, regions)
+
+    def with_config(self, config: Config) -> SharedData:
+        """Return the same data with settings that draw the same cells, such as another size of the maps."""
+        return replace(self, config=config)
+
+    def with_layers(self, layers: Sequence[Layer]) -> SharedData:
+        """Return the same data with other layers."""
+        return replace(self, layers=tuple(layers))
 
     def with_products(self, products: Mapping[str, SharedData]) -> SharedData:
         """Return these data together with the data of all fields."""
@@ -264,10 +288,29 @@ class SharedData(DrawingTools):
             return self.raster["longitude"].data, self.raster["latitude"].data
         return _meshgrid(self.geometry)
 
-    def with_scale_of(self, panel: PanelGrid) -> SharedData:
-        """Return the same data with a color scale for the cells of one panel, as `[colors] scale = "region"` asks.
+    def crs_of(self, region: Region) -> pyproj.CRS:
+        """Return the CRS of the map of a region. It can differ from map to map (`[map] projection = "auto"`).
+
+        Raises
+        ------
+        RegionError
+            If the projection of the region is unknown, or its limits cannot be converted to degrees.
+        """
+        if not (self.plan.own_projections or region.projection):
+            return self.crs
+        return projection_of(region, self.config.map.projection, self.info.geometry.crs)
+
+    def with_scale_of(self, panel: PanelGrid, crs: pyproj.CRS) -> SharedData:
+        """Return the same data with a color scale for the cells of one panel, if `[colors] scale` is `"region"`.
 
         Return this object if the scale does not depend on the cells, or if the panel shows no cells.
+
+        Parameters
+        ----------
+        panel : PanelGrid
+            The panel.
+        crs : pyproj.CRS
+            CRS of the panel.
 
         Raises
         ------
@@ -278,17 +321,17 @@ class SharedData(DrawingTools):
         window = None
         has_limits = colors.vmin is not None and colors.vmax is not None
         if colors.scale == "region" and colors.is_adaptive and not has_limits and self.coloring is None:
-            window = needed_window(self.info.geometry, panel, self.crs)
-        cells = None if window is None else self._cells_in(window, panel)
+            window = needed_window(self.info.geometry, panel, crs)
+        cells = None if window is None else self._cells_in(window, panel, crs)
         if cells is None:
             return self
         config = self.config.model_copy(update={"colors": colors.model_copy(update={"scale": "series"})})
         return replace(self, config=config, loaded=replace(self.loaded, series=cells))
 
-    def _cells_in(self, window: Window, panel: PanelGrid) -> NDArray[Any] | None:
+    def _cells_in(self, window: Window, panel: PanelGrid, crs: pyproj.CRS) -> NDArray[Any] | None:
         """Return the cells of a window, or None if there are none. If maps read their own cells, thin the cells."""
         if self.plan.reads_per_map:
-            found = self.read_panel(panel)
+            found = self.read_panel(panel, crs)
             return None if found is None else found[0]
         area = self.plan.window
         top, left = window.row_off - area.row_off, window.col_off - area.col_off

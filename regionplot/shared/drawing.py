@@ -1,4 +1,4 @@
-"""What shared data offer to functions of the user: cells, lines, axes and colors of a map."""
+"""Methods of shared data for functions of the user: cells, lines, axes and colors of a map."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ class DrawingTools:
         return image
 
     def axes(self, region: Region) -> GeoAxes:
-        """Return an empty GeoAxes in a new figure: the size, the panel and the CRS are those of the region's map.
+        """Return an empty GeoAxes in a new figure: it has the size, the panel and the CRS of the region's map.
 
         Raises
         ------
@@ -119,13 +119,13 @@ class DrawingTools:
 
     @cached_property
     def cmap(self) -> Colormap:
-        """The colormap of the settings, for matplotlib. True color has none, which is a ConfigError."""
+        """The colormap of the settings, for matplotlib. ConfigError if the raster has true color."""
         cmap: Colormap = DRAWING["colors"](self)[0]
         return cmap
 
     @cached_property
     def norm(self) -> Normalize:
-        """The norm of the settings, for matplotlib. True color has none, which is a ConfigError."""
+        """The norm of the settings, for matplotlib. ConfigError if the raster has true color."""
         norm: Normalize = DRAWING["colors"](self)[1]
         return norm
 

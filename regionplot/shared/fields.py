@@ -29,7 +29,7 @@ Resolved = tuple[datetime | None, RasterSettings]
 
 @dataclass(frozen=True)
 class Field:
-    """One raster that is drawn for all regions: a product at a time."""
+    """One raster that is drawn for all regions: one product at one time."""
 
     config: Config
     """The settings. Their raster is one file and, if the file has several times, one time."""
@@ -201,7 +201,7 @@ def _resolve_series(raster: RasterSettings, series: Series, choice: TimeChoice) 
     found = series.find()
     if not found:
         raise InputError(f"nothing matches {series.text}")
-    positions = _pick(choice, [time for time, _ in found], series.text)
+    positions = _chosen_positions(choice, [time for time, _ in found], series.text)
     return [(found[position][0], _with_file(raster, found[position][1])) for position in positions]
 
 
@@ -214,11 +214,11 @@ def _resolve_times(raster: RasterSettings, files: Sequence[Path], choice: TimeCh
             "of the file with {time:%Y%m%d%H}"
         )
     axis = sorted(times)
-    chosen = [axis[position] for position in _pick(choice, axis, raster.path)]
+    chosen = [axis[position] for position in _chosen_positions(choice, axis, raster.path)]
     return [(time, _with_file(raster, times[time], time.isoformat())) for time in chosen]
 
 
-def _pick(choice: TimeChoice, times: Sequence[datetime], where: object) -> list[int]:
+def _chosen_positions(choice: TimeChoice, times: Sequence[datetime], where: object) -> list[int]:
     try:
         return choice.pick(times)
     except ValueError as error:

@@ -62,7 +62,7 @@ def with_functions(data: Config | SharedData, **functions: Callable[..., Any] | 
         if not callable(function):
             raise ConfigError(f"{key}: an object of type {type(function).__name__} is not a function; pass a function")
     if {"draw", "decorate"} <= given.keys():
-        raise ConfigError("draw and decorate exclude each other; call the one function in the other")
+        raise ConfigError("draw and decorate exclude each other; call one function from the other")
     other = {"draw": "decorate", "decorate": "draw"}
     cleared = {other[key]: None for key in given if key in other}
     update = {**cleared, **{key: UserFunction.of(function) for key, function in given.items()}}
@@ -194,7 +194,7 @@ def _check_arguments(key: str, function: UserFunction, loaded: Callable[..., Any
 def call_function(key: str, function: UserFunction, loaded: Callable[..., Any], name: str, *arguments: Any) -> Any:
     """Call a function of the user for a region, and return its result.
 
-    What the function prints is shown with the name of the region.
+    Text that the function prints is shown with the name of the region.
 
     Parameters
     ----------
@@ -225,7 +225,7 @@ def call_function(key: str, function: UserFunction, loaded: Callable[..., Any], 
         problem = problem_of(function, error)
         message = "the function ends the program (sys.exit); raise an error instead"
         raise FunctionError(Problem(message, problem.place.within(_place(key, function)))) from None
-    except BaseException as error:  # a panic in a library in Rust is no Exception
+    except BaseException as error:  # a panic in a library in Rust is not an Exception
         if isinstance(error, KeyboardInterrupt) and callable(signal.getsignal(signal.SIGINT)):
             raise  # workers ignore Ctrl-C, so there the function itself has raised it
         problem = problem_of(function, error)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyproj
@@ -19,6 +19,7 @@ from regionplot.colors.effective import effective_config
 from regionplot.colors.key import planned_key
 from regionplot.colors.units import needed_conversion
 from regionplot.errors import ConfigError, Place, Problem, RegionError
+from regionplot.geo.auto_projection import AUTO
 from regionplot.geo.cartopy import parse_projection
 from regionplot.geo.extent import PanelGrid
 from regionplot.geo.grid import GridGeometry, Window
@@ -59,6 +60,20 @@ class LoadedCells:
     """Codes of the color scale. None if the values were loaded."""
     series: NDArray[Any] | None = None
     """Cells that determine the limits of the color scale. None if the scale does not depend on cells."""
+
+
+class Loading(NamedTuple):
+    """Cells that are being loaded."""
+
+    finish: Callable[[], LoadedCells]
+    """Wait for the cells and return them. Raise RasterError if they cannot be read."""
+    classified: LoadedCells | None = None
+    """The same cells, while threads still write their classes. None if the values of the cells are loaded."""
+
+    @classmethod
+    def done(cls, cells: LoadedCells) -> Loading:
+        """Return cells that are already loaded."""
+        return cls(lambda: cells)
 
 
 @dataclass(frozen=True)
@@ -103,8 +118,8 @@ class DrawnRaster:
             info = replace(info, description=with_lead_time({**info.description, **config.facts}))
         return cls(source, info, coloring, config)
 
-    def start(self, plan: LoadPlan, pool: Executor) -> Callable[[], LoadedCells]:
-        """Start to load the cells of a plan in the threads of a pool. Return a function that waits for the cells.
+    def start(self, plan: LoadPlan, pool: Executor) -> Loading:
+        """Start to load the cells of a plan in the threads of a pool.
 
         Cells of a class scale are classified strip by strip, if the pixels of all maps are cells and no layer needs
         their values. Otherwise, the values of all cells are loaded.
@@ -112,17 +127,17 @@ class DrawnRaster:
         Raises
         ------
         RasterError
-            If the raster cannot be opened. The returned function raises it if the cells cannot be read.
+            If the raster cannot be opened.
         """
         classifier = self._classifier(plan)
         if classifier is None or not isinstance(self.source, FileSource):
             loading = pool.submit(lambda: self._with_series(self.load_values(plan), plan))
-            return loading.result
+            return Loading(loading.result)
         return self._start_classes(plan.window, self.source, classifier, pool)
 
     def _classifier(self, plan: LoadPlan) -> Classifier | None:
         """Return the classifier of the cells, or None if the maps need the values of the cells."""
-        wants_values = any(planned.layer.wants_values for planned in all_layers(self.config))
+        wants_values = any(planned.wants_values for planned in all_layers(self.config))
         if (
             wants_values
             or self.config.needs_values
@@ -142,7 +157,7 @@ class DrawnRaster:
         return plan.window.cells * kind.itemsize
 
     def coded(self, loaded: LoadedCells, plan: LoadPlan) -> LoadedCells:
-        """Return what `start` loads, from the values of the same cells. Other fields can share these values.
+        """Return the cells in the form that `start` loads, from their values. Other fields can share these values.
 
         Parameters
         ----------
@@ -161,21 +176,20 @@ class DrawnRaster:
         codes.flags.writeable = False
         return LoadedCells(loaded.geometry, codes=codes)
 
-    def _start_classes(
-        self, window: Window, source: FileSource, classifier: Classifier, pool: Executor
-    ) -> Callable[[], LoadedCells]:
+    def _start_classes(self, window: Window, source: FileSource, classifier: Classifier, pool: Executor) -> Loading:
         codes = np.empty((window.height, window.width), code_type(classifier.nodata))
         reader = StripReader(
             source.info, source.options, window, lambda cells, values: classify(values, classifier, codes[cells])
         )
         finish_reading = reader.start(pool)
+        classified = LoadedCells(self.info.geometry.subgrid(window), codes=codes)
 
         def finish() -> LoadedCells:
             finish_reading()
             codes.flags.writeable = False
-            return LoadedCells(self.info.geometry.subgrid(window), codes=codes)
+            return classified
 
-        return finish
+        return Loading(finish, classified)
 
     def load_values(self, plan: LoadPlan) -> LoadedCells:
         """Return the values of the cells that a plan loads, and the cells that determine the color scale.
@@ -245,11 +259,17 @@ def preload_layers(config: Config) -> tuple[Layer, ...]:
     InputError
         If an input file of a layer, or the metadata of the raster, cannot be read.
     """
-    planned = [each for each in configured_layers(config) if not each.layer.wants_values]
+    planned = [each for each in configured_layers(config) if not each.wants_values]
     if not planned:
         return ()
     crs = parse_projection(config.map.projection) or inspect_raster(config.raster).geometry.crs
     return load_layers(planned, LoadContext(config, crs, cache=array_cache(config)))
+
+
+def crs_of_layers(config: Config, plan: LoadPlan, raster: pyproj.CRS) -> pyproj.CRS:
+    """Return the CRS in which vector layers are kept: the CRS of the maps, or degrees if each map has its own CRS."""
+    setting = AUTO if plan.own_projections else config.map.projection
+    return parse_projection(setting) or raster
 
 
 def array_cache(config: Config) -> ArrayCache | None:

@@ -83,7 +83,7 @@ def _layer_of(geometries: NamedGeometries, shared: SharedData) -> Features:
     kinds = (projected.lines, projected.polygons, projected.points)
     lines, polygons, points = (IndexedGeometries.of(found) for found in kinds)
     period = FULL_TURN if shared.crs.is_geographic else 0.0
-    vectors = VectorLayer(lines, polygons, points, period, key)
+    vectors = VectorLayer(lines, polygons, points, period, key, shared.crs)
     return Features(settings, vectors, settings_digest(settings, key, exclude={"path"}))
 
 
@@ -172,7 +172,7 @@ def read_stored(path: Path) -> SharedData:
         with path.open("rb") as file:
             mapped = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
     except OSError as error:
-        raise FeaturesError(f"{path}: the data in memory are not here: {error.strerror or error}") from None
+        raise FeaturesError(f"{path}: the temporary data cannot be read: {error.strerror or error}") from None
     count = int.from_bytes(mapped[:_LENGTH], "little")
     sizes = [int.from_bytes(mapped[_LENGTH * at : _LENGTH * (at + 1)], "little") for at in range(1, count + 1)]
     parts, place = [], _LENGTH * (count + 1)

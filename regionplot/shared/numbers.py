@@ -153,7 +153,7 @@ def _facts(shared: SharedData, region: Region) -> dict[str, Any]:
 
 
 def _bounds(shared: SharedData, region: Region) -> tuple[float, float, float, float] | None:
-    crs = shared.crs if region.crs is None else parse_crs(region.crs)
+    crs = shared.crs_of(region) if region.crs is None else parse_crs(region.crs)
     try:
         extent = within_world(project_extent(region.extent, crs, parse_crs(LONLAT)))
     except RegionError:

@@ -14,7 +14,6 @@ from regionplot.colors.choose import Coloring
 from regionplot.colors.colormaps import ColormapColors, own_colors
 from regionplot.colors.key import planned_key
 from regionplot.errors import RasterError, RegionError
-from regionplot.geo.cartopy import parse_projection
 from regionplot.geo.grid import Window
 from regionplot.geo.region import Region
 from regionplot.geo.windows import needed_window
@@ -25,6 +24,7 @@ from regionplot.settings.config import Config
 from regionplot.shared.budget import MEGABYTE, memory_budget
 from regionplot.sheet.key import LegendKey
 from regionplot.sheet.layout import Layout
+from regionplot.sheet.projection import have_own_projections, projection_of
 from regionplot.sheet.view import View
 from regionplot.system.files import Fingerprint
 
@@ -32,6 +32,8 @@ logger = logging.getLogger(__name__)
 _MAX_PLANNED = 500
 """Maximum number of regions for which a window is computed. For more regions, computing the windows takes more
 time than it saves, so the whole raster is loaded."""
+_CELLS_PER_REGION = 100_000
+"""Number of cells that are read in the time in which the limits of a region are projected."""
 _LEGEND_TOO_LARGE = (
     "it has more classes than fit on the sheet; list the important classes in [colors] classes, or set colorbar = false"
 )
@@ -50,8 +52,10 @@ class LoadPlan:
     colormap: ColormapColors | None = None
     """Colors of the colormap. None if the raster is not drawn as numbers."""
     series: NDArray[Any] | None = field(default=None, compare=False, repr=False)
-    """Cells that determine the limits of the color scale for all times of a product (`shared.series`). None: the scale
-    is that of the raster."""
+    """Cells that determine the limits of the color scale for all times of a product (`shared.series`). None: only the
+    cells of this raster determine the scale."""
+    own_projections: bool = False
+    """True if maps have projections of their own. Vector layers are then kept in degrees."""
     panels: tuple[LoadPlan, ...] = ()
     """The plan of each panel, if a sheet has several panels."""
     stored: Path | None = None
@@ -92,10 +96,12 @@ def plan_load(
     layout = lay_out(config, key)
     whole = info.geometry.full_window
     is_planned = regions is not None and len(regions) <= _MAX_PLANNED
-    window = _union(config, info, regions, layout) if regions and is_planned else whole
     memory = config.run.memory
     budget = memory_budget(None if memory == "auto" else memory) if budget is None else budget
-    if config.map.functions and whole.cells * info.dtype.itemsize <= budget:  # functions can use any cell
+    whole_fits = whole.cells * info.dtype.itemsize <= budget
+    worth = _CELLS_PER_REGION if whole_fits else 0
+    window = _union(config, info, regions, layout, worth) if regions and is_planned else whole
+    if config.map.functions and whole_fits:  # functions can use any cell
         window = whole
     size = window.cells * info.dtype.itemsize
     reads_per_map = size > budget and (info.fingerprint is not None or not info.has_windows)  # else it is in memory
@@ -108,24 +114,35 @@ def plan_load(
     if isinstance(key, LegendKey) and config.colors.colorbar and LEGEND not in layout.rooms:
         logger.warning("%s: no legend: %s", info.path, _LEGEND_TOO_LARGE)
     colormap = own_colors(config) if coloring is None else None
-    return LoadPlan(whole if reads_per_map else window, reads_per_map, info.fingerprint, colormap)
+    own = have_own_projections(config.map.projection, regions or ())
+    return LoadPlan(whole if reads_per_map else window, reads_per_map, info.fingerprint, colormap, own_projections=own)
 
 
-def _union(config: Config, info: RasterInfo, regions: Sequence[Region], layout: Layout) -> Window:
-    """Return the window that holds the cells of all regions, or the whole grid if no region overlaps it."""
-    windows = [window for region in regions if (window := _region_window(config, info, region, layout))]
-    if not windows:
-        return info.geometry.full_window
-    top, left = min(window.row_off for window in windows), min(window.col_off for window in windows)
-    bottom = max(window.row_off + window.height for window in windows)
-    right = max(window.col_off + window.width for window in windows)
-    return Window(top, left, bottom - top, right - left)
+def _union(config: Config, info: RasterInfo, regions: Sequence[Region], layout: Layout, worth: int) -> Window:
+    """Return the window that holds the cells of all regions, or the whole grid if no region overlaps it.
+
+    Parameters
+    ----------
+    config, info, regions, layout
+        The regions to draw, and the raster and the sheet for which their windows are computed.
+    worth : int
+        Number of cells that may be read needlessly for each region whose window is not computed. If the rest of the
+        grid has fewer cells, the whole grid is returned.
+    """
+    union, whole = None, info.geometry.full_window
+    for left, region in zip(range(len(regions) - 1, -1, -1), regions, strict=True):
+        if window := _region_window(config, info, region, layout):
+            union = window if union is None else union.union(window)
+            if whole.cells - union.cells <= left * worth:
+                return whole
+    return union or whole
 
 
 def _region_window(config: Config, info: RasterInfo, region: Region, layout: Layout) -> Window | None:
     """Return the window that a region needs, or None if the region lies outside the raster or cannot be drawn."""
-    crs = parse_projection(config.map.projection) or info.geometry.crs
     try:
+        region = region.at(info.description.get("time"))
+        crs = projection_of(region, config.map.projection, info.geometry.crs)
         view = View.of(region, crs, layout.panel, config.map.fit)
     except RegionError:  # the error is reported when the region is drawn
         return None

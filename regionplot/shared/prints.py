@@ -60,7 +60,7 @@ class PrintedLines:
 
 
 class _Lines(io.TextIOBase):
-    """Text file that logs each line. Text of other threads goes to the usual file."""
+    """Text file that logs each line. Text of other threads goes to the file `usual`."""
 
     def __init__(self, name: str, usual: TextIO | None) -> None:
         self._name, self._usual = name, usual

@@ -86,9 +86,9 @@ def region_cells(shared: SharedData, region: Region) -> RegionCells:
     ConfigError
         If the units of the raster cannot be converted.
     """
-    panel = _panel_of(shared, region)
-    values, geometry = _rectangle(shared, panel)
-    inside = _inside(geometry, panel, shared) if values.size else np.empty(values.shape, np.bool_)
+    panel, crs = _panel_of(shared, region)
+    values, geometry = _rectangle(shared, panel, crs)
+    inside = _inside(geometry, panel, crs) if values.size else np.empty(values.shape, np.bool_)
     return _cells_of(shared, values, geometry, inside)
 
 
@@ -108,18 +108,18 @@ def extent_cells(shared: SharedData, region: Region) -> RegionCells:
     RegionError, RasterError, ConfigError
         As for `region_cells`.
     """
-    panel = _panel_of(shared, region)
-    values, geometry = _rectangle(shared, panel)
+    panel, crs = _panel_of(shared, region)
+    values, geometry = _rectangle(shared, panel, crs)
     inside = np.empty(values.shape, np.bool_)
     if values.size:
         inside = cells_within(geometry, region.extent, _crs_of(shared, region))
-        inside = inside if inside.any() else _cells_below(geometry, panel, shared)
+        inside = inside if inside.any() else _cells_below(geometry, panel, crs)
     return _cells_of(shared, values, geometry, inside)
 
 
 def _crs_of(shared: SharedData, region: Region) -> pyproj.CRS:
     """Return the CRS of the extent of a region."""
-    return shared.crs if region.crs is None else parse_crs(region.crs)
+    return shared.crs_of(region) if region.crs is None else parse_crs(region.crs)
 
 
 def polygon_cells(shared: SharedData, region: Region) -> tuple[RegionCells, NDArray[np.float64]] | None:
@@ -143,7 +143,7 @@ def polygon_cells(shared: SharedData, region: Region) -> tuple[RegionCells, NDAr
     polygons = polygons_in(region.shape)
     if not polygons.size:
         return None
-    values, geometry = _rectangle(shared, _panel_of(shared, region))
+    values, geometry = _rectangle(shared, *_panel_of(shared, region))
     shares = np.zeros(values.shape)
     if values.size:
         shares = covered_shares(geometry, project_polygons(polygons, _crs_of(shared, region), geometry.crs))
@@ -182,12 +182,12 @@ def valid_share(shared: SharedData, region: Region) -> float:
     RegionError, RasterError
         As for `region_cells`.
     """
-    panel = _panel_of(shared, region)
-    values, geometry = _rectangle(shared, panel)
+    panel, crs = _panel_of(shared, region)
+    values, geometry = _rectangle(shared, panel, crs)
     if not values.size:
         return 0.0
     flags = np.ascontiguousarray(_has_data(values, shared)).view(np.uint8)
-    pixels = sample(flags, geometry, panel, shared.crs, fill=0).values
+    pixels = sample(flags, geometry, panel, crs, fill=0).values
     return float(np.count_nonzero(pixels) / pixels.size)
 
 
@@ -198,35 +198,36 @@ def _has_data(values: NDArray[Any], shared: SharedData) -> NDArray[np.bool_]:
     return ~np.isnan(values) if values.dtype.kind == "f" else np.broadcast_to(np.True_, values.shape)
 
 
-def _panel_of(shared: SharedData, region: Region) -> PanelGrid:
-    """Return the limits of a region, and the number of pixels that its map has there."""
+def _panel_of(shared: SharedData, region: Region) -> tuple[PanelGrid, pyproj.CRS]:
+    """Return the limits of a region with the number of pixels that its map has there, and the CRS of the map."""
     view = view_of(shared, region)
     rows, columns = view.requested_area
-    return PanelGrid(view.requested, columns.stop - columns.start, rows.stop - rows.start)
+    size = columns.stop - columns.start, rows.stop - rows.start
+    return PanelGrid(view.requested, *size), shared.crs_of(region)
 
 
-def _rectangle(shared: SharedData, panel: PanelGrid) -> tuple[NDArray[Any], GridGeometry]:
+def _rectangle(shared: SharedData, panel: PanelGrid, crs: pyproj.CRS) -> tuple[NDArray[Any], GridGeometry]:
     """Return the cells around a panel, and their geometry. There can be none."""
     if shared.plan.reads_per_map:
-        return shared.read_panel(panel) or (np.empty((0, 0)), shared.geometry)
-    window = needed_window(shared.info.geometry, panel, shared.crs)
+        return shared.read_panel(panel, crs) or (np.empty((0, 0)), shared.geometry)
+    window = needed_window(shared.info.geometry, panel, crs)
     common = None if window is None else window.intersection(shared.plan.window)
     if common is None:
         return shared.cells[:0, :0], shared.geometry
     return shared.cells[common.slices_in(shared.plan.window)], shared.info.geometry.subgrid(common)
 
 
-def _inside(geometry: GridGeometry, panel: PanelGrid, shared: SharedData) -> NDArray[np.bool_]:
+def _inside(geometry: GridGeometry, panel: PanelGrid, crs: pyproj.CRS) -> NDArray[np.bool_]:
     """Return True for the cells of a region."""
-    inside = cells_within(geometry, panel.extent, shared.crs)
-    return inside if inside.any() else _cells_below(geometry, panel, shared)
+    inside = cells_within(geometry, panel.extent, crs)
+    return inside if inside.any() else _cells_below(geometry, panel, crs)
 
 
-def _cells_below(geometry: GridGeometry, panel: PanelGrid, shared: SharedData) -> NDArray[np.bool_]:
+def _cells_below(geometry: GridGeometry, panel: PanelGrid, crs: pyproj.CRS) -> NDArray[np.bool_]:
     """Return True for the cells below a region that contains no center of a cell."""
     x, y = ((np.arange(_NODES) + 0.5) * length / _NODES for length in (panel.width, panel.height))
     with np.errstate(invalid="ignore"):  # PROJ returns inf outside a projection
-        columns, rows = Locator(geometry, shared.crs, panel)(x, y)
+        columns, rows = Locator(geometry, crs, panel)(x, y)
         columns = geometry.wrapped(columns)
         usable = (columns >= 0) & (columns < geometry.width) & (rows >= 0) & (rows < geometry.height)
     found = np.zeros((geometry.height, geometry.width), np.bool_)

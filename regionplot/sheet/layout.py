@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Literal
 
 from regionplot.errors import ConfigError, Place, Problem
@@ -12,8 +13,8 @@ from regionplot.settings.config import Config
 from regionplot.sheet.key import Key
 
 POINTS_PER_INCH = 72
-_USUAL_AREA = 14 * 9
-"""Area in square inches of the usual sheet, 14 × 9 inches. The font sizes below are for this sheet."""
+_STANDARD_AREA = 14 * 9
+"""Area in square inches of the standard sheet, 14 × 9 inches. The font sizes below are for this sheet."""
 _SMALLEST = 0.7
 """Minimum factor for text on small sheets."""
 _LARGEST = 2.0
@@ -60,10 +61,15 @@ class Room:
     height: int
     """Height in pixels."""
     is_shared: bool = False
-    """True: the space is part of the space nearest to the edge of the sheet, which is at least so high. Other layers
-    use the same space, from left to right."""
+    """True: the layer shares one strip at the edge of the sheet with other layers. The strip has the height of its
+    highest layer. The layers use the strip from left to right."""
     is_beside_panel: bool = False
     """True if no other room lies between this room and the panel."""
+
+
+@lru_cache(maxsize=64)
+def _text_factor(width: int, height: int, dpi: float) -> float:
+    return min(max(math.sqrt(width * height / dpi**2 / _STANDARD_AREA), _SMALLEST), _LARGEST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +92,11 @@ class Page:
 
     @property
     def text_factor(self) -> float:
-        """Factor for text and margins, relative to the usual sheet."""
-        width, height = self.size
-        return min(max(math.sqrt(width * height / self.dpi**2 / _USUAL_AREA), _SMALLEST), _LARGEST)
+        """Factor for text and margins, relative to the standard sheet."""
+        return _text_factor(*self.size, self.dpi)
 
     def pixels(self, points: float) -> int:
-        """Return a length in pixels. `points` is the length on the usual sheet, in points."""
+        """Return a length in pixels. `points` is the length on the standard sheet, in points."""
         return round(points * self.text_factor * self.dpi / POINTS_PER_INCH)
 
     @property

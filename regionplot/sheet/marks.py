@@ -9,7 +9,7 @@ Marks in the panel (`ScaleImage`, `Shade`, `Path`, `Markers`, `Label`, `Barbs`, 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from regionplot.sheet.key import ColorBarKey
 from regionplot.sheet.layout import Box
+from regionplot.sheet.placing import LabelBox
 
 INK = "#222222"
 """Usual color of the frame and its text."""
@@ -39,10 +40,11 @@ class ScaleImage:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shade:
-    """Light on the pixels of the raster. It changes their colors, but not those of marks above the raster."""
+    """Light on the pixels of the raster. It does not change the colors of marks above the raster."""
 
     levels: NDArray[np.uint8]
-    """0: the darkest slope, `geo.relief.FLAT`: flat ground, 255: the lightest slope. Shape (height, width)."""
+    """Level of light at each pixel, shape (height, width). 0 is the darkest slope, `geo.relief.FLAT` is flat ground,
+    and 255 is the lightest slope."""
     dark: str
     """Color that multiplies the colors of dark slopes."""
     light: str
@@ -128,6 +130,16 @@ class Markers:
 
 
 @dataclass(frozen=True, slots=True)
+class OnDark:
+    """Colors of a label on a dark raster."""
+
+    color: str
+    halo: str
+    box: LabelBox
+    """The part of the panel that decides whether the raster is dark."""
+
+
+@dataclass(frozen=True, slots=True)
 class Label:
     """A short text in the panel, centered on a point, with a halo."""
 
@@ -152,6 +164,14 @@ class Label:
     """Part of the text that lies at `y`. `center_baseline`: half the height above the baseline."""
     font: str = FONT
     """Font family."""
+    on_dark: OnDark | None = None
+    """Colors if the raster under the text is dark. None: the colors do not depend on the raster."""
+
+    def reversed(self) -> Label:
+        """Return the label in its colors on a dark raster."""
+        if self.on_dark is None:
+            return self
+        return replace(self, color=self.on_dark.color, halo=self.on_dark.halo, on_dark=None)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -6,6 +6,7 @@ places for it, and takes the first free place. The module uses only numbers, so 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -61,6 +62,11 @@ class LabelBox(NamedTuple):
     def grown(self, dx: float, dy: float) -> LabelBox:
         """Return the box with a margin on each side."""
         return LabelBox(self.left - dx, self.bottom - dy, self.right + dx, self.top + dy)
+
+    def pixels_in(self, panel: Box) -> tuple[slice, slice]:
+        """Return the rows and columns of the pixels of a panel that the box covers. Row 0 is at the top."""
+        rows = slice(max(math.floor(panel.top - self.top), 0), max(math.ceil(panel.top - self.bottom), 0))
+        return rows, slice(max(math.floor(self.left - panel.left), 0), max(math.ceil(self.right - panel.left), 0))
 
     def overlaps(self, other: LabelBox) -> bool:
         """Return True if the boxes have an area in common."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from regionplot.geo.grid import GridGeometry
 from regionplot.geo.region import Region
 from regionplot.sheet.layout import POINTS_PER_INCH, Layout
+from regionplot.sheet.lightness import DARK, luminance
 from regionplot.sheet.view import View
 
 if TYPE_CHECKING:
@@ -24,10 +24,6 @@ _SMALLEST = 0.9
 """Minimum factor for labels in the panel."""
 _MIN_POINTS = 8.0
 """Minimum font size of labels in the panel, unless the settings give a smaller size."""
-_LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
-"""Luminance of red, green and blue in sRGB."""
-_DARK = 0.145
-"""Luminance of the lightness L* = 45."""
 
 
 @dataclass(frozen=True)
@@ -83,14 +79,9 @@ class Sheet:
         """Return True if the mean lightness L* of the raster under a box is below 45."""
         if self.colors is None or not self.codes.size:
             return False
-        panel = self.view.box
-        rows = slice(max(math.floor(panel.top - box.top), 0), math.ceil(panel.top - box.bottom))
-        columns = slice(max(math.floor(box.left - panel.left), 0), math.ceil(box.right - panel.left))
-        rgb = self.colors(self.codes[rows, columns])[..., :3].reshape(-1, 3) / 255
-        if not rgb.size:
-            return False
-        linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-        return bool((linear @ _LUMINANCE).mean() < _DARK)
+        rows, columns = box.pixels_in(self.view.box)
+        rgb = self.colors(self.codes[rows, columns])[..., :3].reshape(-1, 3)
+        return bool(rgb.size and luminance(rgb).mean() < DARK)
 
     @property
     def place(self) -> tuple[slice, slice]:

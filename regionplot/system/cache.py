@@ -34,7 +34,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 Arrays: TypeAlias = "Mapping[str, NDArray[Any]]"
-_SUFFIX = ".npz"
+_SUFFIX = ".arrays"
+_OLD_SUFFIX = ".npz"
+"""Suffix of entries of earlier versions. They are not read, but removed when the folder is too large."""
 _MAX_BYTES = 512 * 2**20
 
 
@@ -55,32 +57,32 @@ class ArrayCache:
 
     def read(self, key: str) -> Arrays | None:
         """Return the arrays of a key, or None if there is no entry for the key or the entry is damaged."""
-        import numpy as np  # noqa: PLC0415 (a run without changes needs the folder of the cache, but no arrays)
+        from regionplot.system.array_file import read_arrays  # noqa: PLC0415 (kept maps need no arrays)
 
         path = self._path(key)
         try:
             make_private_folder(self.folder)
-            with open_own_file(path) as file, np.load(file, allow_pickle=False) as archive:
-                arrays = {name: archive[name] for name in archive.files}
+            with open_own_file(path) as file:
+                arrays = read_arrays(file)
             os.utime(path)
         except FileNotFoundError:
             return None
-        except Exception as error:  # a damaged archive can cause almost any error
+        except Exception as error:  # a header with a valid checksum can still cause almost any error
             logger.debug("cache entry %s cannot be read: %s", path, error)
             return None
         return arrays
 
     def write(self, key: str, arrays: Arrays) -> None:
         """Store arrays under a key atomically. If the write fails, the error is logged and no file is left."""
-        import numpy as np  # noqa: PLC0415
+        from regionplot.system.array_file import write_arrays  # noqa: PLC0415
 
         path = self._path(key)
         try:
             make_private_folder(self.folder)
             with atomic_replace(path, new_run()) as temporary, open_exclusive(temporary, PRIVATE_FILE) as file:
-                np.savez(file, allow_pickle=False, **arrays)
+                write_arrays(file, arrays)
             if secrets.randbelow(self.writes_per_trim) == 0:
-                trim(self.folder.glob(f"*{_SUFFIX}"), self.max_bytes)
+                trim((path for path in self.folder.iterdir() if path.suffix in (_SUFFIX, _OLD_SUFFIX)), self.max_bytes)
         except OSError as error:
             logger.debug("cache entry %s cannot be written: %s", path, error)
 
@@ -100,10 +102,11 @@ def trim(entries: Iterable[Path], max_bytes: int, is_removable: Callable[[Path],
     is_removable : callable
         Called with an entry. Returns False if the entry must stay.
     """
-    found = [(status.st_mtime, entry, status) for entry in entries if (status := _stat(entry)) is not None]
-    sizes = {entry: _size_of(entry, status) for _, entry, status in sorted(found, key=itemgetter(0))}
-    excess = sum(sizes.values()) - max_bytes
-    for entry, size in sizes.items():
+    found = [
+        (status.st_mtime, _size_of(entry, status), entry) for entry in entries if (status := _stat(entry)) is not None
+    ]
+    excess = sum(size for _, size, _ in found) - max_bytes
+    for _, size, entry in sorted(found, key=itemgetter(0)) if excess > 0 else ():
         if excess <= 0:
             return
         if is_removable(entry):

@@ -71,6 +71,22 @@ def set_malloc_threshold(size: int) -> None:
 
 
 @contextmanager
+def imports_uncollected() -> Iterator[None]:
+    """Collect no garbage while libraries are imported. Exclude all objects that exist then from later collections.
+
+    Imports create many objects but hardly any garbage. A single collection of all of them takes 0.03 s.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if was_enabled:
+            gc.enable()
+
+
+@contextmanager
 def frozen_objects() -> Iterator[None]:
     """Exclude all objects that exist now from garbage collections, until the context ends.
 

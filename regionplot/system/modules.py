@@ -39,8 +39,8 @@ def load_module(name: str, folder: Path | None) -> ModuleType:
     name : str
         Dotted name of the module.
     folder : Path or None
-        Folder to look in first. While and after the module is imported, the folder is the last entry of `sys.path`, so
-        that the module can import other modules of the folder, but these cannot replace installed packages.
+        Folder to search first. The folder becomes the last entry of `sys.path`. The module can then import other
+        modules of the folder, but these modules cannot replace installed packages.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def _first_on_path(folder: Path) -> Iterator[None]:
 
 
 def _forget_outdated(mark: tuple[str, str]) -> None:
-    """Remove modules of the folders of other settings, whose names may be equal, and modules that have changed."""
+    """Remove modules that have changed, and modules from the folders of other settings that may have the same name."""
     marks = {vars(module)[_MARK] for module in list(sys.modules.values()) if _MARK in vars(module)}
     for folder, _ in marks - {mark}:
         if folder in sys.path:
@@ -218,7 +218,7 @@ def _imports(path: Path, folder: Path) -> Iterator[str]:
     package = path.relative_to(folder).parent.parts
     try:
         tree = ast.parse(path.read_bytes())
-    except (SyntaxError, ValueError):  # the import reports it
+    except (SyntaxError, ValueError):  # the import reports the error
         return
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
@@ -22,10 +22,27 @@ def ending_signals_held() -> Iterator[None]:
     worker, because nothing would catch its exceptions. The worker calls `release_ending_signals` after it has set its
     own handlers. Without POSIX signals, this has no effect.
     """
+    with _held(ENDING_SIGNALS):
+        yield
+
+
+@contextmanager
+def interrupts_held() -> Iterator[None]:
+    """Deliver `ENDING_SIGNALS` and the alarm of the deadline to this thread only after the context exits.
+
+    An interrupt during an import can become any error. A thread that is started in this context never gets these
+    signals, so they wait for the thread that has left the context. Without POSIX signals, this has no effect.
+    """
+    with _held((*ENDING_SIGNALS, getattr(signal, "SIGALRM", signal.SIGINT))):
+        yield
+
+
+@contextmanager
+def _held(signals: Iterable[int]) -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING_SIGNALS)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     try:
         yield
     finally:
@@ -47,8 +64,8 @@ def cleanup_before_signals_end() -> Iterator[None]:
     """Let context managers clean up before SIGTERM or SIGHUP ends the program.
 
     A signal raises an exception in the body. After the body, the program ends by the same signal. Further signals are
-    ignored during the cleanup. Signals that the program handles or ignores itself are left alone, and so are all
-    signals if this is not the main thread. SIGINT raises KeyboardInterrupt anyway.
+    ignored during the cleanup. Signals that the program handles or ignores itself are not changed. Outside the main
+    thread, no signals are changed. SIGINT needs no handling, because it raises KeyboardInterrupt.
     """
     received: list[int] = []
     changed = [number for number in ENDING_SIGNALS if number != signal.SIGINT and _ends_program(number)]

@@ -23,15 +23,13 @@ filters when it warps."""
 
 
 @contextmanager
-def thread_pool(workers: int, exit_timeout: float = 5.0) -> Iterator[ThreadPoolExecutor]:
+def thread_pool(workers: int) -> Iterator[ThreadPoolExecutor]:
     """Provide a thread pool. At the end, cancel queued calls, and wait for running calls and for the system's threads.
 
     Parameters
     ----------
     workers : int
         Number of threads.
-    exit_timeout : float
-        Seconds to wait for the system's threads after Python's threads have finished.
     """
     started: list[int] = []
     pool = ThreadPoolExecutor(
@@ -41,11 +39,13 @@ def thread_pool(workers: int, exit_timeout: float = 5.0) -> Iterator[ThreadPoolE
         yield pool
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-        wait_for_exit(started, exit_timeout)
+        wait_for_exit(started)
 
 
-def wait_for_exit(threads: list[int], timeout: float) -> None:
-    """Wait until the system's threads have exited. Linux only: other systems neither list threads nor fork safely.
+def wait_for_exit(threads: list[int], timeout: float = 5.0) -> None:
+    """Wait until the system's threads have exited.
+
+    Linux only, because other systems do not list threads and cannot fork safely.
 
     Parameters
     ----------

@@ -10,6 +10,7 @@ from regionplot.errors import ConfigError
 from regionplot.registry import WRITERS
 from regionplot.settings.base import Section
 from regionplot.settings.output import OutputSettings
+from regionplot.writers.georeference import Georeference
 from regionplot.writers.picture import DESCRIPTION, DIGEST, GEOREFERENCE, SOFTWARE, TITLE, Bytes, Picture
 
 __all__ = [
@@ -35,6 +36,8 @@ class FigurePicture:
     title: str
     no_data: bool
     """True if the region holds only nodata."""
+    georeference: Georeference | None = None
+    """Place of the map on the sheet and on the earth, in pixels of `[map] size`. None if it is unknown."""
 
 
 P = TypeVar("P", Picture, FigurePicture, contravariant=True)
@@ -57,6 +60,8 @@ class Writer(Protocol, Generic[P]):
     """Maximum width and height in pixels that the format can store. None: no limit."""
     palette: PaletteUse = "rgb"
     """Use of a palette in the pictures that `encode` takes."""
+    adapts_palette: ClassVar[bool] = False
+    """True if each picture without a common palette can have one of its own, with colors that are not exact."""
     mark: ClassVar[bytes] = b""
     """Bytes near the start of each file of the format. Empty: unknown."""
 

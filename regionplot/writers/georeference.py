@@ -1,4 +1,4 @@
-"""Where the panel of a finished map lies: on the sheet, and on the earth."""
+"""The position of the panel of a finished map on the sheet and on the earth."""
 
 from __future__ import annotations
 

@@ -33,6 +33,7 @@ class GeotiffWriter(Writer[Picture]):
 
     def __init__(self, settings: GeotiffSettings) -> None:
         self.palette = "auto"
+        self.shows_panel_only = settings.area == "panel"  # for world files
         self._settings = settings
 
     @override

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from regionplot.writers.georeference import Georeference
 
+RowFilter = Literal["none", "up"]
 Bytes = NDArray[np.uint8]
 TITLE = "Title"
 """Key of the metadata: title of the map."""
@@ -33,6 +35,8 @@ class Picture:
     title: str
     no_data: bool
     """True if the region holds only nodata."""
+    row_filter: RowFilter = "up"
+    """Filter of PNG files that makes them small: differences to the row above, or none."""
     georeference: Georeference | None = None
     """Place of the map on the sheet and on the earth. None if it is unknown."""
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from regionplot.writers.picture import Bytes, Picture
+from regionplot.writers.picture import Bytes, Picture, RowFilter
 
 try:
     from isal.isal_zlib import compress as compress_fast
@@ -20,10 +20,11 @@ _FAST_LEVELS = (1, 2)
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _DEPTH = 8
 """Bits per channel, or per index into the palette."""
-_RGB, _PALETTE = 2, 3
+_RGB, _PALETTE, _RGBA = 2, 3, 6
 """Color types."""
-_UP = 2
-"""Filter that stores the difference of each byte to the byte above it."""
+_OPAQUE = 255
+_FILTERS = {"none": 0, "up": 2}
+"""Numbers of the filters. `up` stores the difference of each byte to the byte above it."""
 
 
 def encode_png(picture: Picture, metadata: Mapping[str, str], compression: int) -> bytes:
@@ -45,18 +46,51 @@ def encode_png(picture: Picture, metadata: Mapping[str, str], compression: int) 
     if picture.palette is not None:
         chunks.append(_chunk(b"PLTE", picture.palette.tobytes()))
     chunks += [_text_chunk(key, value) for key, value in metadata.items()]
-    chunks.append(_chunk(b"IDAT", compress(_filtered(picture.image).data, compression)))
+    chunks.append(_chunk(b"IDAT", compress(_filtered(picture.image, picture.row_filter).data, compression)))
     return b"".join((_SIGNATURE, *chunks, _chunk(b"IEND", b"")))
 
 
-def _filtered(image: Bytes) -> Bytes:
-    """Return the rows of an image after the filter `up`, each with the number of the filter before it.
+def encode_transparent_png(image: Bytes, palette: Bytes | None, compression: int) -> bytes:
+    """Return the content of a PNG file with transparency. If all pixels are opaque, the file has no opacity.
+
+    Parameters
+    ----------
+    image : ndarray
+        Red, green, blue and opacity, shape (height, width, 4). With a palette: its rows, shape (height, width).
+    palette : ndarray or None
+        Red, green, blue and opacity, shape (n, 4).
+    compression : int
+        Compression level from 0 to 9.
+    """
+    height, width = image.shape[:2]
+    compress = compress_fast if compression in _FAST_LEVELS else zlib.compress
+    tables = []
+    if palette is None:
+        kind = _RGBA
+        if (image[..., 3] == _OPAQUE).all():
+            kind, image = _RGB, np.ascontiguousarray(image[..., :3])
+    else:
+        kind = _PALETTE
+        tables = [_chunk(b"PLTE", palette[:, :3].tobytes())]
+        clear = np.flatnonzero(palette[:, 3] != _OPAQUE)
+        if clear.size:
+            tables.append(_chunk(b"tRNS", palette[: clear[-1] + 1, 3].tobytes()))
+    header = _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, _DEPTH, kind, 0, 0, 0))
+    content = _chunk(b"IDAT", compress(_filtered(image, "up").data, compression))
+    return b"".join((_SIGNATURE, header, *tables, content, _chunk(b"IEND", b"")))
+
+
+def _filtered(image: Bytes, row_filter: RowFilter) -> Bytes:
+    """Return the rows of an image after a filter, each with the number of the filter before it.
 
     The other filters make larger files of maps, or take more time (docs/performance.md).
     """
     rows = image.reshape(len(image), -1)
     result = np.empty((len(rows), rows.shape[1] + 1), np.uint8)
-    result[:, 0] = _UP
+    result[:, 0] = _FILTERS[row_filter]
+    if row_filter == "none":
+        result[:, 1:] = rows
+        return result
     result[0, 1:] = rows[0]
     np.subtract(rows[1:], rows[:-1], out=result[1:, 1:])
     return result

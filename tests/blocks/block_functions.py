@@ -139,7 +139,7 @@ def mask_negative(arrays, _block, _arguments):
 
 
 def smallest_nearby(arrays, _block, _arguments):
-    """Return the minimum of each cell and its left neighbor. Cells are masked if one of both is masked."""
+    """Return the minimum of each cell and its left neighbor. A cell is masked if either cell is masked."""
     padded = arrays[0]
     return np.ma.concatenate(
         [padded[..., :1], np.ma.where(padded[..., 1:] < padded[..., :-1], padded[..., 1:], padded[..., :-1])], -1

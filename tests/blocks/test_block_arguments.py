@@ -161,7 +161,7 @@ def test_an_output_function_gets_any_result(grid_file, noise, executor, kind):
         assert result == functions.sum_as([noise[..., rows, columns]], None, kind)
 
 
-def test_a_block_tells_its_window_as_rasterio_does():
+def test_a_block_has_a_window_of_rasterio():
     block = list(BlockGrid(70, 90, 40, 40, halo=1))[1]
     assert block.window == Window(40, 0, 40, 40)
     assert block.slices == block.window.toslices()

@@ -174,7 +174,7 @@ WRONG = {
     "path": ({"path": 3}, TypeError, "path of an Input must be a path, not 3"),
     "bands": ({"bands": 1}, TypeError, "bands must be a sequence of band numbers"),
     "open options list": ({"open_options": ["a"]}, TypeError, "open_options must be a mapping"),
-    "open options of rasterio": ({"open_options": {"Driver": "PNG"}}, ValueError, "but driver is none of them"),
+    "open options of rasterio": ({"open_options": {"Driver": "PNG"}}, ValueError, "but driver is not one of them"),
     "overview": ({"open_options": {"overview_level": "x"}}, TypeError, "overview_level .* not 'x'"),
     "read options text": ({"read_options": "nearest"}, TypeError, "read_options must be a mapping"),
     "read option": ({"read_options": {"masked": True}}, ValueError, "key 'masked'; the keys are boundless, fill_value"),

@@ -1,4 +1,4 @@
-"""Test that a block tells its place, and that masked arrays keep their mask."""
+"""Test the place of a block, and that masked arrays keep their mask."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def masked_file(write_raster, noise):
 
 @pytest.mark.parametrize("executor", [*EXECUTORS, pytest.param("forkserver", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("form", ["grid", "windows"])
-def test_a_block_tells_its_index_transform_bounds_and_crs(grid_file, executor, form):
+def test_a_block_has_an_index_transform_bounds_and_crs(grid_file, executor, form):
     found, blocks = [], []
     grid = BlockGrid(70, 90, 40, 40) if form == "grid" else [block.window for block in BlockGrid(70, 90, 40, 40)]
 
@@ -53,7 +53,7 @@ def test_bounds_are_ordered_in_rotated_grids():
     np.testing.assert_allclose([left, bottom, right, top], [3.0, 4.0 - 1.7 * 5, 3.0 + 17 + 5, 4.0 + 10])
 
 
-def test_a_block_of_an_unknown_place_says_so():
+def test_the_place_of_a_block_without_reference_is_an_error():
     block = Block(*[Window(0, 0, 2, 2)] * 2)
     with pytest.raises(ValueError, match="set the reference of its BlockGrid"):
         _ = block.bounds

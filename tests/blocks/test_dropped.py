@@ -47,7 +47,7 @@ def messages(caplog):
 
 
 @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
-def test_places_of_other_kinds_are_named_once(scene, tmp_path, caplog):
+def test_gcps_and_rpcs_are_named_once(scene, tmp_path, caplog):
     process_blocks(functions.first, [scene, scene], tmp_path / "out.tif", executor="serial")
     assert messages(caplog) == [f"{scene}: its 3 GCPs and its RPCs are not copied"]
     caplog.clear()

@@ -30,7 +30,7 @@ def files_in(folder):
     return sorted(path.name for path in folder.rglob("*"))
 
 
-def test_a_tile_tells_its_index_window_and_overlap(grid_file, tmp_path):
+def test_a_tile_has_an_index_window_and_overlap(grid_file, tmp_path):
     tiles = split_tiles(grid_file, tmp_path / "tiles", (30, 40), overlap=5, offset=(10, 0), executor="serial")
     assert [tile.index for tile in tiles] == [(row, column) for row in range(3) for column in range(3)]
     middle = tiles[4]
@@ -108,7 +108,7 @@ def test_one_call_equals_the_function_over_the_whole_raster(grid_file, tmp_path,
     assert files_in(tmp_path) == ["grid.tif", "out.tif"]
 
 
-def test_one_call_with_a_function_of_files(grid_file, tmp_path, noise, read_raster):
+def test_map_tiles_calls_a_function_of_files(grid_file, tmp_path, noise, read_raster):
     map_tiles(
         grid_file, functions.add_one, tmp_path / "out.tif", (50, 50), read="files", merge="mean",
         profile={"driver": "COG"}, executor="fork", workers=2,

@@ -112,7 +112,7 @@ WRONG_PROFILES = {
     "level": ({"compress": "deflate", "zlevel": 99}, ValueError, "ZLEVEL=99 value not recogni"),
     "value in a COG": ({"driver": "COG", "blocksize": 64}, ValueError, "'64' is an unexpected value for BLOCKSIZE"),
     "grid of a COG": ({"driver": "COG", "tiling_scheme": "GoogleMapsCompatible"}, ValueError, "would change the grid"),
-    "argument of open": ({"mode": "r"}, ValueError, "key 'mode', which is no property"),
+    "argument of open": ({"mode": "r"}, ValueError, "key 'mode', which is not a property"),
     "width": ({"width": "x"}, TypeError, "the width in profile must be a positive integer, not 'x'"),
     "nodata": ({"nodata": "x"}, TypeError, "nodata in profile must be a number or None, not 'x'"),
     "second file": ({"tfw": "yes"}, ValueError, "key 'tfw', which would write a second file"),

@@ -34,7 +34,7 @@ SPLIT = {
     "folder": ({"folder": None}, TypeError, "folder must be a path, not None"),
     "profile": ({"profile": "COG"}, TypeError, "profile must be a mapping"),
     "profile key": ({"profile": {"dtyp": "int8"}}, ValueError, "key 'dtyp', .* did you mean 'dtype'"),
-    "profile height": ({"profile": {"height": 3}}, ValueError, "height in profile is 3, but tiles keep that"),
+    "profile height": ({"profile": {"height": 3}}, ValueError, "height in profile is 3, which tiles cannot change"),
     "observer": ({"observer": BlockObserver()}, TypeError, r"split_tiles\(\) got an unexpected .* 'observer'"),
 }
 PROCESS = {

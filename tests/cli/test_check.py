@@ -23,13 +23,13 @@ def check(run_command, tmp_path: Path):
     return check
 
 
-def test_nothing_is_found(check) -> None:
+def test_good_settings_have_no_findings(check) -> None:
     found = check(GOOD)
     assert (found.returncode, found.stderr) == (0, "")
     assert "color-blind readers can follow the colors" in found.stdout
 
 
-def test_nothing_is_found_in_the_starter(run_command, tmp_path: Path) -> None:
+def test_the_starter_has_no_findings(run_command, tmp_path: Path) -> None:
     assert run_command(tmp_path, "init", ".").returncode == 0
     found = run_command(tmp_path, "check", "regions.csv")
     assert (found.returncode, found.stderr) == (0, "")
@@ -44,6 +44,15 @@ def test_a_scale_and_lines_are_named_with_their_place(check) -> None:
         "regionplot.toml:8: [[features]] #1 edgecolor: lines in '#a50026' do not stand out on the colors of 0 to 1;"
         in found.stdout
     )
+
+
+def test_regions_are_checked_and_drawn(check, run_command, tmp_path: Path) -> None:
+    found = check(GOOD, table=f"{TABLE}far,10,20,34,37\n")
+    assert found.returncode == 1
+    assert "regions.csv:3: far: the region (x 10 to 20, y 34 to 37) does not overlap the raster" in found.stdout
+    found = run_command(tmp_path, "check", "regions.csv", "--map", "index.svg")
+    assert "index.svg: a map of the boxes of all regions" in found.stdout
+    assert (tmp_path / "index.svg").read_bytes().startswith(b"<?xml")
 
 
 @pytest.mark.parametrize(

@@ -194,7 +194,7 @@ def test_init_writes_working_files_and_overwrites_none(run_command, tmp_path):
     assert images(tmp_path / "new") == ["california", "colorado", "conus"]
 
 
-def test_version_and_help(run_command, tmp_path):
+def test_the_command_prints_its_version_and_help(run_command, tmp_path):
     assert run_command(tmp_path, "--version").stdout.split()[-1] == regionplot.__version__
     for arguments in (["--help"], ["-h"], []):
         result = run_command(tmp_path, *arguments)
@@ -386,6 +386,7 @@ EXAMPLES = {  # keys without a default
     "variable", "crs", "prepared", "vmin", "vmax", "classes", "inputs", "diverging", "colors", "stops", "file", "units",
     "ticks", "draw", "decorate", "load", "time", "level", "member", "levels", "distance", "label_color",
     "table", "minus", "panels", "panel_title", "above", "min_valid", "min_value", "max_value", "when", "on_published",
+    "tracks",
 }  # fmt: skip
 WITHOUT_DEFAULT = {"band", "norm"}  # the default depends on the raster
 

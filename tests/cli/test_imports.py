@@ -175,7 +175,7 @@ def test_rgb_maps_with_a_known_frame_need_no_figure(run) -> None:
 
 
 def test_labels_in_the_panel_import_what_figures_need_before_the_fork(run) -> None:
-    imports = run(graticule="labels = true")
+    imports = run(graticule="position = 'inside'")
     assert "matplotlib.figure" in imports.all
     assert not {name for name in imports.in_children if name != "matplotlib.patheffects"}
 

@@ -83,7 +83,7 @@ def known(run):
 @pytest.mark.parametrize(
     "options", [(), ("-q",), ("--only", "[ab]"), ("--log-format", "json"), ("--wait-for", "9"), ("--workers", "2")]
 )
-def test_a_known_run_writes_the_same_as_the_usual_way(options, publish, run, folder):
+def test_a_known_run_writes_the_same_as_a_full_run(options, publish, run, folder):
     """The raster counts as complete because no process has it open, so `settle` is zero here."""
     (folder / "regionplot.toml").write_text(settings(more="settle = 0", output=f"publish = '{publish}'\nkeep = 0"))
     assert not run(*LOGGED, *options)
@@ -192,25 +192,25 @@ CHANGES = {
 }
 
 
-def test_each_change_takes_the_usual_way_once(known, folder):
+def test_each_change_causes_one_full_run(known, folder):
     for name, change in CHANGES.items():
         change(folder)
         assert not known(), name
         assert known(), name
 
 
-def test_other_options_take_the_usual_way(known):
+def test_other_options_cause_a_full_run(known):
     for options in (["--force"], ["--prune"], ["-v"], ["--no-cache"], ["--only", "a"], ["-o", "maps"]):
         assert not known(*options), options
 
 
-def test_environment_variables_take_the_usual_way_unless_they_belong_to_the_session(known):
+def test_environment_variables_cause_a_full_run_unless_they_belong_to_the_session(known):
     for name in ("GDAL_CACHEMAX", "OGR_ENABLE_PARTIAL_REPROJECTION", "LC_ALL", "TZ", "OMP_NUM_THREADS", "NEW_VARIABLE"):
         assert not known(**{name: "1"}), name
     assert known(SHLVL="7", SSH_CLIENT="::1 1 22", INVOCATION_ID="0", TERM="dumb", _="/bin/sh")
 
 
-def test_a_configuration_file_of_gdal_takes_the_usual_way(run, folder):
+def test_a_configuration_file_of_gdal_causes_a_full_run(run, folder):
     home = {"HOME": str(folder)}
     assert not run(**home)
     assert run(**home)
@@ -220,7 +220,7 @@ def test_a_configuration_file_of_gdal_takes_the_usual_way(run, folder):
     assert run(**home)
 
 
-def test_a_nearer_settings_file_takes_the_usual_way(run, folder):
+def test_a_nearer_settings_file_causes_a_full_run(run, folder):
     (folder / "tables").mkdir()
     shutil.move(folder / "regions.csv", folder / "tables/regions.csv")
     assert not run(at="tables/regions.csv")
@@ -229,7 +229,7 @@ def test_a_nearer_settings_file_takes_the_usual_way(run, folder):
     assert not run(at="tables/regions.csv")
 
 
-def test_a_newer_match_of_the_pattern_takes_the_usual_way(run, folder):
+def test_a_newer_match_of_the_pattern_causes_a_full_run(run, folder):
     (folder / "regionplot.toml").write_text(settings(path="gr*.tif"))
     assert not run()
     assert run()
@@ -238,7 +238,7 @@ def test_a_newer_match_of_the_pattern_takes_the_usual_way(run, folder):
     assert run()
 
 
-def test_a_package_that_is_installed_takes_the_usual_way(run, folder, monkeypatch):
+def test_a_package_that_is_installed_causes_a_full_run(run, folder, monkeypatch):
     site = folder / "site"
     (site / "colors-1.0.dist-info").mkdir(parents=True)
     monkeypatch.syspath_prepend(site)
@@ -249,7 +249,7 @@ def test_a_package_that_is_installed_takes_the_usual_way(run, folder, monkeypatc
     assert run()
 
 
-def test_an_edited_source_file_takes_the_usual_way(run, folder, monkeypatch):
+def test_an_edited_source_file_causes_a_full_run(run, folder, monkeypatch):
     """As in an editable installation."""
     package = folder / "package"
     (package / "render").mkdir(parents=True)
@@ -263,7 +263,7 @@ def test_an_edited_source_file_takes_the_usual_way(run, folder, monkeypatch):
     assert not run()
 
 
-def test_a_raster_that_has_just_changed_is_looked_at_again(run, folder, monkeypatch):
+def test_a_raster_that_has_just_changed_is_compared_again(run, folder, monkeypatch):
     """Two changes within the resolution of the times of files would look like one."""
     monkeypatch.setattr(identity, "MIN_AGE", 2.0)
     old = time.time() - 9999
@@ -273,7 +273,7 @@ def test_a_raster_that_has_just_changed_is_looked_at_again(run, folder, monkeypa
     assert not run()
 
 
-def test_a_raster_that_changes_during_the_run_is_looked_at_again(run, folder, monkeypatch):
+def test_a_raster_that_changes_during_the_run_is_compared_again(run, folder, monkeypatch):
     add = remember.RunMemory.add_inputs
     for name in ("grid.tif", "layer.dbf", "regions.csv", "regionplot.toml"):
 
@@ -325,7 +325,7 @@ def test_files_that_other_machines_can_write_are_read(run, monkeypatch):
         assert not run()
 
 
-def test_a_title_that_needs_an_installed_font_takes_the_usual_way(run, folder):
+def test_a_title_that_needs_an_installed_font_causes_a_full_run(run, folder):
     (folder / "regions.csv").write_text(TABLE.replace("Nothing", "Ærø"))
     assert not run()
     assert run()

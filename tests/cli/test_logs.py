@@ -52,7 +52,7 @@ def test_the_log_has_the_start_each_map_and_the_end(run, folder):
     config = re.escape(str(folder / "regionplot.toml"))
     assert re.fullmatch(
         rf"regionplot {regionplot.__version__} started: config ({config}|regionplot.toml), "
-        r"raster .*relief\.tif, 2 regions, [12] x fork",
+        r"raster .*relief\.tif, maps: 2, [12] x fork",
         start[2],
     )
     drawn, failed = sorted(maps, key=lambda line: line[1], reverse=True)
@@ -61,6 +61,8 @@ def test_the_log_has_the_start_each_map_and_the_end(run, folder):
     assert re.fullmatch(r"ended with exit code 1: 1 map drawn, 1 failed in \d+\.\d s", end[2])
     assert [line[1] for line in (start, drawn, failed, end)] == ["INFO", "INFO", "ERROR", "INFO"]
     assert before.timestamp() - 1 < datetime.fromisoformat(start[0]).timestamp() < datetime.now(UTC).timestamp()
+    assert run(folder, "-q", "--log-file", "next.log").returncode == 1
+    assert "unchanged: east, " in (folder / "next.log").read_text()
 
 
 @pytest.mark.parametrize("quiet", [True, False])

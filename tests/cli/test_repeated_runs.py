@@ -1,4 +1,4 @@
-"""A command whose raster alone is new draws its maps from a record, and writes the same as in the usual way."""
+"""If only the raster is new, a command draws its maps from a record, and writes the same as a full run."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def run(run_command, folder, monkeypatch):
 
 @pytest.fixture
 def usually(run, folder):
-    """Return a function that repeats the last run in the usual way, from the same state, and returns what it writes."""
+    """Return a function that repeats the last run as a full run, from the same state, and returns what it writes."""
 
     def usually(state, *arguments, **options):
         for name in ("output", "grid.tif"):
@@ -138,7 +138,7 @@ NEW_CELLS = {
 
 @pytest.mark.parametrize("options", [(), ("--force",)])
 @pytest.mark.parametrize("change", NEW_CELLS.values(), ids=NEW_CELLS)
-def test_a_new_raster_is_drawn_as_in_the_usual_way(change, options, run, usually, folder, write_raster, tmp_path):
+def test_a_new_raster_is_drawn_as_by_a_full_run(change, options, run, usually, folder, write_raster, tmp_path):
     assert not run(*options)
     write_raster(np.ascontiguousarray(change(cells())))
     state = saved(folder, tmp_path / "state")
@@ -220,7 +220,7 @@ def test_all_ways_to_sample_apply_to_a_new_raster(resampling, projection, run, u
     assert outputs(folder, run.result) == usually(state)
 
 
-def test_a_panel_at_the_edge_of_a_projection_is_sampled_in_the_usual_way(run, folder, write_raster):
+def test_a_panel_at_the_edge_of_a_projection_is_sampled_by_a_full_run(run, folder, write_raster):
     """No mesh gives the positions of all pixels."""
     text = settings().replace('projection = "raster"', 'projection = { name = "Orthographic", central_longitude = 8 }')
     (folder / "regionplot.toml").write_text(text)
@@ -355,13 +355,13 @@ def no_record(write_raster, folder):
         new_sidecar, no_ink, no_record,
     ],
 )  # fmt: skip
-def test_a_run_whose_inputs_differ_in_more_than_cells_takes_the_usual_way(change, run, folder, write_raster):
+def test_a_run_whose_inputs_differ_in_more_than_cells_causes_a_full_run(change, run, folder, write_raster):
     assert not run()
     change(write_raster, folder)
     assert not run()
 
 
-def test_a_damaged_raster_is_reported_as_in_the_usual_way(run, folder):
+def test_a_damaged_raster_is_reported_as_by_a_full_run(run, folder):
     assert not run()
     content = (folder / "grid.tif").read_bytes()
     (folder / "grid.tif").write_bytes(content[: len(content) // 2])
@@ -369,7 +369,7 @@ def test_a_damaged_raster_is_reported_as_in_the_usual_way(run, folder):
     assert "grid.tif" in run.result.stderr
 
 
-def test_a_missing_raster_is_reported_as_in_the_usual_way(run, folder):
+def test_a_missing_raster_is_reported_as_by_a_full_run(run, folder):
     assert not run()
     (folder / "grid.tif").unlink()
     assert not run(code=3)
@@ -444,7 +444,7 @@ def fail():
 @pytest.mark.parametrize(
     ("phase", "action"), [("draw", kill), ("start", kill), ("verify", kill), ("save", fill), ("draw", fail)]
 )
-def test_a_map_that_fails_is_reported_as_in_the_usual_way(phase, action, run, usually, folder, write_raster, tmp_path):
+def test_a_map_that_fails_is_reported_as_by_a_full_run(phase, action, run, usually, folder, write_raster, tmp_path):
     assert not run()
     write_raster(cells(500))
     state = saved(folder, tmp_path / "state")

@@ -158,7 +158,7 @@ def test_the_newest_match_is_drawn(run, folder):
     put(folder, f"relief_{YEAR}_z.tif", age=9999)
     (folder / "data" / f"relief_{YEAR}_b.tif.part").write_bytes(b"")
     assert run("-q")[0] == 0
-    assert f"raster {folder}/data/relief_{YEAR}_a.tif, 2 regions" in (folder / "run.log").read_text()
+    assert f"raster {folder}/data/relief_{YEAR}_a.tif, maps: 2" in (folder / "run.log").read_text()
 
 
 def test_without_a_wait_a_pattern_without_a_match_is_a_missing_input(run, folder):

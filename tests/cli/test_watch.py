@@ -40,7 +40,8 @@ OPTIONS = {
     "config_file": None, "no_config": False, "raster": None, "crs": None, "features": (), "workers": None,
     "start_method": None, "only": (), "force": False, "prune": False, "allow_empty": False, "timeout": None,
     "wait_for": None, "deadline": None, "no_cache": True, "profile": False, "log_file": None, "log_format": "text",
-    "metrics": None, "margin": None, "name_field": None, "layer": None, "where": None, "quiet": True, "verbose": False,
+    "metrics": None, "margin": None, "name_field": None, "layer": None, "where": None, "clip": None,
+    "quiet": True, "verbose": False,
     "band": None, "variable": None, "time": None, "product": (),
 }  # fmt: skip
 TABLE = "name,west,east,south,north\neast,-84,-80,33,35\nwest,-124,-120,33,35\n"
@@ -293,3 +294,18 @@ def test_without_fork_a_new_process_draws_each_raster(tmp_path, monkeypatch):
     assert watch_module.watch(request) == 130
     assert codes == [0]
     assert sorted(path.name for path in (tmp_path / "maps").glob("*.png")) == ["east.png", "west.png"]
+
+
+def test_the_program_is_identified_after_its_imports(monkeypatch):
+    """Libraries set environment variables, which are a part of the identity."""
+    calls: list[str] = []
+
+    def identify(_request: object) -> None:
+        calls.append("identify")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(watch_module, "import_for_drawing", lambda: calls.append("import"))
+    monkeypatch.setattr(watch_module, "known_run_name", identify)
+    with pytest.raises(KeyboardInterrupt):
+        watch_module.watch(object())
+    assert calls == ["import", "identify"]

@@ -1,4 +1,4 @@
-"""Scales of the package: chosen by the quantity in the raster, if the file names it without doubt."""
+"""Scales of the package: chosen by the quantity in the raster, if the metadata identify it."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_the_standard_name_and_the_units_choose_the_scale(
         {"long_name": "Elevation of the sun", "units": "degree"},
     ],
 )
-def test_no_scale_is_chosen_in_doubt(tags: dict[str, str], write_raster) -> None:
+def test_no_scale_is_chosen_for_an_ambiguous_quantity(tags: dict[str, str], write_raster) -> None:
     path = write_raster(VALUES, tags=tags)
     config = read_config({"raster": {"path": path}})
     assert DrawnRaster.of(config).config is config
@@ -115,7 +115,7 @@ def test_other_units_convert_the_levels(write_raster) -> None:
     assert (found.levels[0], found.levels[-1]) == (96, 105)
 
 
-def test_stored_numbers_are_no_quantity(write_raster) -> None:
+def test_stored_numbers_are_not_a_quantity(write_raster) -> None:
     path = write_raster(VALUES, tags={"standard_name": "air_temperature", "units": "K"})
     config = read_config({"raster": {"path": path, "mask_and_scale": False}})
     assert DrawnRaster.of(config).config is config
@@ -218,7 +218,7 @@ def test_cf_flags_without_colors_have_different_colors(write_raster) -> None:
         {"valid_range": "{3,100}"},
     ],
 )
-def test_attributes_that_do_not_describe_classes(attributes: dict[str, str], write_raster) -> None:
+def test_attributes_that_do_not_describe_classes_are_ignored(attributes: dict[str, str], write_raster) -> None:
     path = flags(write_raster, **attributes)
     assert DrawnRaster.of(read_config({"raster": {"path": path}})).coloring is None
 
@@ -231,7 +231,7 @@ def test_bit_flags_are_refused_unless_numbers_are_wanted(write_raster) -> None:
     assert DrawnRaster.of(numbers).coloring is None
 
 
-def test_flags_of_a_netcdf_file_with_unsigned_bytes(write_netcdf) -> None:
+def test_flags_of_unsigned_bytes_are_classes(write_netcdf) -> None:
     values = np.array([[0, 10, -56], [10, 10, -56]], np.int8)
     attributes = {
         "flag_values": np.array([0, 10, -56], np.int8), "flag_meanings": "none crop city", "_Unsigned": "true",
@@ -246,7 +246,7 @@ def test_flags_of_a_netcdf_file_with_unsigned_bytes(write_netcdf) -> None:
     assert {item.value: item.name for item in found.shown} == {0: "none", 10: "crop", 200: "city"}
 
 
-def test_flags_of_an_array_in_memory() -> None:
+def test_flags_of_an_array_in_memory_are_classes() -> None:
     data = xr.DataArray(
         VALUES.astype(np.int16), dims=("y", "x"), coords={"y": [41.0, 40.0], "x": [-100.0, -99.0]},
         attrs={"flag_values": np.array([1, 2, 3, 4], np.int16), "flag_meanings": "a b c d"},

@@ -79,7 +79,7 @@ def test_a_packed_value_on_a_level_belongs_to_the_class_above(dtype: str, factor
 
 
 @pytest.mark.parametrize("dtype", [name for name in TYPES if name not in ("bool", "float16")])
-def test_classes_of_all_types(dtype: str) -> None:
+def test_values_of_every_data_type_find_their_class(dtype: str) -> None:
     drawn = (ValueClass(1, "red"), ValueClass(3, "blue"))
     scale = ClassScale.of(Classes(drawn, drawn), read_config({"raster": {"path": "sample:relief"}}))
     cells = cells_of(dtype)

@@ -60,7 +60,7 @@ def test_stops_give_each_value_its_exact_color(drawn) -> None:
     )  # fmt: skip
 
 
-def test_stops_with_colors_beyond_their_ends(drawn) -> None:
+def test_stops_can_have_colors_beyond_their_ends(drawn) -> None:
     found = drawn([-1, 5, 11], stops=[[0, "#000000"], [10, "#0a0a0a"]], under="#ff0000", over="none")
     assert found == rgb("#ff0000", "#050505", "#ffffff")
 
@@ -77,7 +77,7 @@ def test_a_center_has_the_middle_color_and_equal_distances(drawn) -> None:
     assert found[2] == found[3] == [255, 0, 0]
 
 
-def test_a_center_between_unequal_limits(drawn) -> None:
+def test_a_center_can_have_unequal_limits(drawn) -> None:
     found = drawn([-10, 0, 100], diverging=0, vmin=-10, vmax=100, colors=["#0000ff", "#ffffff", "#ff0000"])
     assert found[0] == [0, 0, 255]
     assert min(found[1]) >= 253
@@ -113,7 +113,7 @@ def test_quantiles_show_values_that_many_cells_share_in_different_colors(values:
     "values",
     [[3, 3, 3], [0, 0, 0, 0, 5], [np.nan, np.nan], [-1.7e308, 0, 1.7e308], [0, 1e-310], [np.inf, 1, 2], [1e300, 1e300]],
 )
-def test_quantiles_of_few_different_or_extreme_values(values: list[float], write_raster) -> None:
+def test_quantiles_of_few_different_or_extreme_values_are_drawn(values: list[float], write_raster) -> None:
     path = write_raster(np.array([values] * 3, np.float64))
     config = read_config({"raster": {"path": path}, "colors": {"norm": "quantile"}, "map": {"size": [200, 150]}})
     renderer = MapRenderer(SharedData.load(config))
@@ -121,7 +121,7 @@ def test_quantiles_of_few_different_or_extreme_values(values: list[float], write
 
 
 @pytest.mark.parametrize("stops", [[[0, "red"], [1e-310, "blue"]], [[-1e300, "red"], [1e300, "blue"]]])
-def test_extreme_stops(stops: list[Any], write_raster) -> None:
+def test_a_map_is_drawn_with_extreme_stops(stops: list[Any], write_raster) -> None:
     path = write_raster(np.array([[-1e308, -1, 0], [5e-311, 1, 1e308]]))
     config = read_config({"raster": {"path": path}, "colors": {"stops": stops}, "map": {"size": [200, 150]}})
     renderer = MapRenderer(SharedData.load(config))
@@ -158,7 +158,7 @@ def test_a_gradual_scale_is_in_its_units(drawn) -> None:
         ("furlong", "m", "'furlong' cannot be converted here; convert the raster"),
     ],
 )
-def test_units_that_cannot_be_converted(units: str, wanted: str, message: str, drawn) -> None:
+def test_units_that_cannot_be_converted_are_reported(units: str, wanted: str, message: str, drawn) -> None:
     with pytest.raises(ConfigError, match=message):
         drawn([1, 2], units, units=wanted)
 

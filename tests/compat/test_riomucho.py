@@ -92,7 +92,7 @@ def test_a_program_gives_the_cells_of_rio_mucho(inputs, tmp_path, case, dtype, p
         np.testing.assert_array_equal(results[0][0], cells(tmp_path / "theirs.tif")[0])
 
 
-def test_defaults_windows_and_open_datasets(inputs, tmp_path):
+def test_defaults_windows_and_open_datasets_are_those_of_rio_mucho(inputs, tmp_path):
     run(riomucho, inputs, str(tmp_path / "ours.tif"), simple, "simple_read", 2)
     reference(inputs, tmp_path / "plain.tif", simple, global_args={"divide": 2})
     np.testing.assert_array_equal(cells(tmp_path / "ours.tif")[0], cells(tmp_path / "plain.tif")[0])
@@ -126,7 +126,7 @@ def test_a_function_without_a_result_is_named(inputs, tmp_path):
         riomucho.RioMucho(inputs, str(tmp_path / "out.tif"), lambda *_: None).run(1)
 
 
-def test_modes_and_utilities():
+def test_wrong_modes_and_inputs_are_refused():
     with pytest.raises(ValueError, match="mode must be one of: simple_read, array_read, manual_read, not 'fast'"):
         riomucho.RioMucho(["a.tif"], "b.tif", simple, mode="fast")
     for inputs, function in (([], simple), ("a.tif", simple), (["a.tif"], None)):

@@ -60,9 +60,9 @@ def test_start_method_that_the_platform_lacks_is_refused(monkeypatch):
 
 def test_dask_without_its_package_is_refused(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
-    with pytest.raises(ExecutorError, match=r"'dask' cannot be used: .* pip install regionplot\[dask\]"):
+    with pytest.raises(ExecutorError, match=r"'dask' cannot be used: .* pip install distributed"):
         resolve_executor("dask")
-    with pytest.raises(ExecutorError, match=r"'dask' cannot be used: .* pip install regionplot\[dask\]"):
+    with pytest.raises(ExecutorError, match=r"'dask' cannot be used: .* pip install distributed"):
         executor_class("dask").at("tcp://127.0.0.1:1")
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import multiprocessing
 import os
 import pickle
 from collections import Counter
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
+import dask_process
 import pytest
 from executor_tasks import Act, recorded, running, wait_until
 
@@ -46,13 +45,8 @@ def run_jobs(method, task, jobs, settings=WorkerSettings(60, 100)):  # noqa: B00
 
 
 def in_own_process_if_dask(function, method, *arguments):
-    """Call a function, for dask in another process. Dask leaves a thread, which would prevent fork in this process."""
-    if method == "dask":
-        import distributed  # noqa: F401 (each of the other processes inherits this import)
-
-        with ProcessPoolExecutor(1, multiprocessing.get_context("fork")) as pool:
-            return pool.submit(function, method, *arguments).result()
-    return function(method, *arguments)
+    """Call a function, for dask in another process."""
+    return dask_process.call(function, method, *arguments) if method == "dask" else function(method, *arguments)
 
 
 def _run_here(method, task, jobs, settings):

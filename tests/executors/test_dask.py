@@ -1,6 +1,6 @@
 """Test dask clusters: lost workers, addresses, threads of a worker.
 
-Each test runs in a process of its own, because `distributed` leaves a thread, which would prevent fork.
+They run in another process, because `distributed` leaves a thread, which would prevent fork.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import subprocess
 import sys
 from typing import Any
 
+import dask_process
 import pytest
 from executor_tasks import importing_environment, recorded
 
@@ -27,7 +28,12 @@ from regionplot.executors.dask import DaskExecutor, LoadedTask
 
 
 def run(script: str, *arguments: object) -> Any:
-    """Run a script in a process of its own and return the value that it prints as JSON."""
+    """Run a script in the process for dask and return the value that it prints as JSON."""
+    return json.loads(dask_process.run_script(f"{_HEADER}\n{script}", *arguments))
+
+
+def run_alone(script: str, *arguments: object) -> Any:
+    """Run a script in a process of its own, whose workers are spawned, and return the value that it prints as JSON."""
     text = f"{_HEADER}\nif __name__ == '__main__':\n" + "\n".join(f"    {line}" for line in script.strip().splitlines())
     result = subprocess.run(
         [sys.executable, "-c", text, *map(str, arguments)],
@@ -102,6 +108,35 @@ def test_worker_threads_in_this_process_load_once_and_start_no_worker(tmp_path):
     assert len(recorded(tmp_path, "loads")) == 1
 
 
+_COPIES_DROPPED = """
+import dask, distributed, gc
+def count_tasks():
+    return sum(type(each) is LoadedTask for each in gc.get_objects())
+def wait_until(is_true):
+    end = time.monotonic() + 30
+    while not is_true():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+def jobs():
+    yield from ["meet:2"] * 2
+    wait_until(lambda: [len(copies) for copies in client.who_has().values()] == [1] * 3)  # the task and two results
+    yield from ["meet:4"] * 2
+manager = "distributed.scheduler.active-memory-manager."
+settings = {manager + "start": True, manager + "interval": "20ms"}
+with dask.config.set(settings), distributed.Client(n_workers=2, threads_per_worker=1, dashboard_address=None) as client:
+    outcomes = list(DaskExecutor.at(client).run(Act(Path(sys.argv[1])), jobs()))
+    wait_until(lambda: not any(client.run(count_tasks).values()))
+print(json.dumps([o.ok for o in outcomes]))
+"""
+
+
+def test_data_is_loaded_once_although_dask_drops_and_copies_the_task_between_jobs(tmp_path):
+    """Dask drops each copy that no running job needs. When the run has ended, no worker keeps the data."""
+    assert run(_COPIES_DROPPED, tmp_path) == [True] * 4
+    for record in ("starts", "loads"):
+        assert len(recorded(tmp_path, record)) == len(set(recorded(tmp_path, record))) == 2
+
+
 _LOCAL = """
 import distributed
 import psutil
@@ -129,7 +164,7 @@ print(json.dumps({
 @pytest.fixture(scope="module")
 def local(tmp_path_factory):
     """Return facts about a local cluster whose run was closed early."""
-    return run(_LOCAL, tmp_path_factory.mktemp("local"))
+    return run_alone(_LOCAL, tmp_path_factory.mktemp("local"))
 
 
 def test_closing_the_run_ends_the_local_cluster(local):
@@ -149,11 +184,11 @@ def test_local_cluster_is_logged_and_leaves_other_logs_alone(local):
 
 _MISSING = """
 import dask
-dask.config.set({"distributed.comm.timeouts.connect": "0.2s"})
-try:
-    DaskExecutor.at("tcp://127.0.0.1:1")
-except ExecutorError as error:
-    print(json.dumps(str(error)))
+with dask.config.set({"distributed.comm.timeouts.connect": "0.2s"}):
+    try:
+        DaskExecutor.at("tcp://127.0.0.1:1")
+    except ExecutorError as error:
+        print(json.dumps(str(error)))
 """
 
 

@@ -336,11 +336,26 @@ def test_unsupported_memory_limit_causes_one_warning(tmp_path, caplog):
     assert message.startswith("the memory limit of workers is ignored: this platform cannot limit")
 
 
+_COUNT = """
+import sys
+from pathlib import Path
+from executor_tasks import Act
+from regionplot.executors.processes import ForkExecutor
+from regionplot.executors.supervisor import ProcessSettings
+
+run = ForkExecutor(2, ProcessSettings(timeout=60, retries=0, jobs_per_worker=1)).run(
+    Act(Path(sys.argv[1])), [f"echo:{i}" for i in range(200)]
+)
+print(*(len(list(Path("/proc/self/fd").iterdir())) for _ in run))
+"""
+
+
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counts descriptors in /proc")
 def test_number_of_descriptors_does_not_grow(tmp_path):
-    jobs = [f"echo:{i}" for i in range(200)]
-    run = fork(2, jobs_per_worker=1).run(Act(tmp_path), jobs)
-    counts = [len(list(Path("/proc/self/fd").iterdir())) for _ in run]
+    """The workers are forks of a small process, because 200 forks of the process of the tests take 4 s."""
+    command = [sys.executable, "-c", _COUNT, tmp_path]
+    result = subprocess.run(command, env=importing_environment(), capture_output=True, text=True, check=True)
+    counts = [int(count) for count in result.stdout.split()]
     assert len(counts) == 200
     assert max(counts[100:]) <= max(counts[:20]) + 8
 

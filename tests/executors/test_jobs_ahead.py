@@ -47,7 +47,7 @@ def test_the_jobs_of_a_late_worker_are_done_by_another(tmp_path):
     assert all(len(recorded(tmp_path, str(number))) == 1 for number in range(12))
 
 
-def test_long_jobs_are_not_sent_ahead(tmp_path):
+def test_long_jobs_are_not_sent_in_advance(tmp_path):
     outcomes = run(Act(tmp_path), ["sleep:1.01", *NOTES], workers=1)
     assert next(outcomes).job == "sleep:1.01"
     assert next(outcomes).job == "note:0"

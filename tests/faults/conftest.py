@@ -44,7 +44,7 @@ class Place:
     def start(self, faults: list[str], *arguments: object, limit: str = "", times: int = 0, **run: Any) -> Any:
         """Start the command with settings for the section `run` and an option of `ulimit`."""
         settings = "".join(f"{key} = {value}\n" for key, value in {"workers": 2, "retries": 0, **run}.items())
-        text = f'[raster]\npath = "sample:relief"\n[map]\nsize = [300, 200]\n[run]\n{settings}'
+        text = f'[raster]\npath = "sample:relief"\n[map]\nstyle = "plain"\nsize = [300, 200]\n[run]\n{settings}'
         (self.folder / "regionplot.toml").write_text(text)
         injected = [word for fault in faults for word in ("--fault", fault)] + (
             ["--times", str(times)] if times else []

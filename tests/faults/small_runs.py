@@ -16,7 +16,7 @@ from PIL import Image
 from warm_start import WarmProcess
 
 COMMAND = Path(__file__).parent / "command.py"
-CONFIG = '[raster]\npath = "sample:relief"\n[map]\nsize = [300, 200]\n[run]\nworkers = 2\n'
+CONFIG = '[raster]\npath = "sample:relief"\n[map]\nstyle = "plain"\nsize = [300, 200]\n[run]\nworkers = 2\n'
 HEADER = "name,west,east,south,north\n"
 TABLE = f"{HEADER}east,-84.5,-75.3,33.8,36.7\nwest,-124,-114,33,42\n"
 

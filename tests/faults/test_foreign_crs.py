@@ -39,7 +39,7 @@ _IN_NONBLOCK = 0x800
 
 
 class Victim:
-    """A file, and the number of times that it was opened, as inotify tells."""
+    """A file, and the number of times that it was opened, according to inotify."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -175,7 +175,7 @@ def test_a_long_or_deeply_nested_crs_gives_one_short_line(parse: Callable[[str],
     assert str(caught.value).isprintable()
 
 
-def test_one_bad_crs_costs_one_region(run_command, grid_file: Path, tmp_path: Path) -> None:
+def test_one_bad_crs_fails_one_region(run_command, grid_file: Path, tmp_path: Path) -> None:
     bad = ("[" * 90_000, '{"a":' * 10_000, "+init=/etc/passwd:a", "EPSG:999999", "+proj=longlat +nadgrids=/dev/zero")
     rows = [
         f'"{name}","{text.replace(chr(34), 2 * chr(34))}",-100,-99,40,41'

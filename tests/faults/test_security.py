@@ -166,7 +166,9 @@ END
 
 @pytest.mark.parametrize("build", RASTER_TRAPS.values(), ids=RASTER_TRAPS)
 @pytest.mark.parametrize("read", [inspect_raster, load_raster])
-def test_a_raster_that_refers_to_another_file_is_refused_unread(build, read, trap: Trap, server: Server) -> None:
+def test_a_raster_that_refers_to_another_file_is_refused_before_it_is_read(
+    build, read, trap: Trap, server: Server
+) -> None:
     path = build(trap)
     with pytest.raises(RasterError, match=re.escape(str(path))) as caught:
         read(RasterSettings.model_construct(**{**RasterSettings(path=trap.folder).model_dump(), "path": path}))
@@ -326,7 +328,9 @@ VECTOR_TRAPS: dict[str, Callable[[Trap], Path]] = {
 
 @pytest.mark.parametrize("build", VECTOR_TRAPS.values(), ids=VECTOR_TRAPS)
 @pytest.mark.parametrize("read", [check_layer, lambda settings: load_layer(settings, LONLAT)], ids=["check", "load"])
-def test_vectors_that_refer_to_another_file_are_refused_unread(build, read, trap: Trap, server: Server) -> None:
+def test_vectors_that_refer_to_another_file_are_refused_before_they_are_read(
+    build, read, trap: Trap, server: Server
+) -> None:
     path = build(trap)
     with pytest.raises(FeaturesError, match=re.escape(str(path))) as caught:
         read(FeatureSettings.model_construct(**{**FeatureSettings(path=trap.folder).model_dump(), "path": path}))

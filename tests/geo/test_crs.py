@@ -187,7 +187,7 @@ def test_a_geocentric_crs_is_refused() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "e", "o", "/"])
-def test_the_reason_stays_readable_if_a_short_text_is_no_crs(text: str) -> None:
+def test_the_reason_stays_readable_if_a_short_text_is_not_a_crs(text: str) -> None:
     with pytest.raises(ConfigError, match=r"\(proj_create: unrecognized format"):
         parse_crs(text)
 

@@ -18,7 +18,7 @@ SIDE = 12
 
 
 def squares() -> NDArray[Any]:
-    """Return the squares of a grid, in no order."""
+    """Return the squares of a grid, in random order."""
     found = [box(x, y, x + 1, y + 1) for x in range(SIDE) for y in range(SIDE)]
     return np.random.default_rng(2).permutation(np.array(found, dtype=object))
 

@@ -68,7 +68,7 @@ def test_values_are_those_of_gdal(shown: PanelGrid, resampling: str) -> None:
 @pytest.mark.usefixtures("no_warp")
 @pytest.mark.parametrize("resampling", METHODS)
 @pytest.mark.parametrize("dtype", ["int16", "uint8", "int32", "float64"])
-def test_data_types(dtype: str, resampling: str) -> None:
+def test_every_data_type_is_reduced_like_gdal(dtype: str, resampling: str) -> None:
     check(noise(dtype), grid(), panel(), resampling)
 
 

@@ -189,7 +189,7 @@ def test_limits_in_the_units_of_the_map_are_in_its_own_axes(code: str) -> None:
         np.testing.assert_allclose(center, middle_of(crs), atol=0.02)
 
 
-def test_crss_with_the_usual_axes_are_unchanged() -> None:
+def test_crss_with_the_standard_axes_are_unchanged() -> None:
     for text in (
         "EPSG:4326",
         "EPSG:5070",

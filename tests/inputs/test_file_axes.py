@@ -357,7 +357,7 @@ def test_the_transform_gives_the_width_of_one_row(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["lat", "lon"])
-def test_a_section_is_refused(tmp_path: Path, name: str) -> None:
+def test_a_variable_without_longitudes_or_latitudes_is_refused(tmp_path: Path, name: str) -> None:
     path = Grid(order="txy" if name == "lat" else "tyx").write(tmp_path / "grid.nc")
     with netCDF4.Dataset(path, "a") as file:
         file.createVariable("section", "f4", ("time", name))[:] = 1
@@ -413,7 +413,7 @@ def test_a_variable_is_chosen_by_name_or_path(tmp_path: Path, variable: str) -> 
     assert values_at(path, LON, LAT, variable=variable).max() == CHOICES[variable]
 
 
-def test_choices_are_grids_and_can_be_chosen(tmp_path: Path) -> None:
+def test_messages_list_only_variables_that_can_be_drawn(tmp_path: Path) -> None:
     names = {"rain": ("lat", "lon"), "product/no2": ("lat", "lon"), "lat_edges": ("lat", "two")}
     names |= {"lon_edges": ("lon", "two"), "time_bnds": ("lat", "two")}
     path = write_variables(tmp_path / "grid.nc", names, bounds=True)

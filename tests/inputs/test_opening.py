@@ -24,7 +24,7 @@ XARRAY = {"inputs/dataarray.py", "inputs/array.py", "inputs/memory.py", "xarray.
 
 
 def opens_a_raster(source: str) -> bool:
-    """Return whether code calls `rasterio.open`, or imports `open` from rasterio."""
+    """Return True if code calls `rasterio.open`, or imports `open` from rasterio."""
     nodes = list(ast.walk(ast.parse(source)))
     names = {name for node in nodes for name in _names_of_rasterio(node)}
     return any(_is_open(node, names) for node in nodes)
@@ -43,7 +43,7 @@ def _is_open(node: ast.AST, names: set[str]) -> bool:
 
 
 def imports_xarray(source: str) -> bool:
-    """Return whether code imports xarray or rioxarray, other than for type checkers."""
+    """Return True if code imports xarray or rioxarray, except for type checkers."""
     names = {name.partition(".")[0] for name in _imports(ast.parse(source))}
     return not names.isdisjoint({"xarray", "rioxarray"})
 

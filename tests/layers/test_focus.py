@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path as FilePath
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,13 @@ import regionplot
 from regionplot.geo.crs import parse_crs, transformer
 from regionplot.geo.extent import Extent
 from regionplot.geo.region import Region
+from regionplot.layers.focus import Focus
 from regionplot.render.renderer import MapRenderer
+from regionplot.render.sheets import Style
+from regionplot.shared.data import SharedData
+from regionplot.sheet.marks import Path
+from regionplot.sheet.sheet import Sheet
+from regionplot.sheet.view import View
 
 TRIANGLE = shapely.Polygon([(-105, 36), (-95, 36), (-100, 44)])
 HOLE = shapely.Polygon([(-104, 37), (-96, 37), (-96, 43), (-104, 43)], [[(-102, 39), (-98, 39), (-98, 41), (-102, 41)]])
@@ -63,9 +69,48 @@ def test_a_region_without_an_area_is_drawn_as_usual(maps: Any) -> None:
 
 
 @pytest.mark.parametrize("focus", [{}, None])
-def test_a_new_shape_draws_a_map_again_only_if_it_is_shown(make_config: Any, tmp_path: Path, focus: Any) -> None:
+def test_a_new_shape_draws_a_map_again_only_if_it_is_shown(make_config: Any, tmp_path: FilePath, focus: Any) -> None:
     sections = {} if focus is None else {"focus": focus}
     config = make_config(map={"size": [240, 200]}, colors=LEVELS, output={"directory": tmp_path}, **sections)
     for shape, drawn in ((TRIANGLE, True), (TRIANGLE, False), (HOLE, focus is not None)):
         report = regionplot.render_regions([replace(BOX, shape=shapely.to_wkb(shape))], config)
         assert bool(report.drawn) == drawn
+
+
+@pytest.mark.parametrize(("clip", "outside"), [("fade", "#ffffffa6"), ("polygon", "#eeeeee")])
+def test_the_table_of_regions_asks_for_a_focus(make_config: Any, clip: str, outside: str) -> None:
+    config = make_config(raster={"path": "sample:relief"}, map={"background": "#eeeeee"}, regions={"clip": clip})
+    assert config.layers["focus"][0].outside == outside
+    own = make_config(raster={"path": "sample:relief"}, regions={"clip": clip}, focus={"outside": "red"})
+    assert own.layers["focus"][0].outside == "red"
+    assert "focus" not in make_config(raster={"path": "sample:relief"}, regions={"clip": "none"}).layers
+
+
+@pytest.mark.parametrize("limits", [(-109, -102, 37, 41), (172, 188, -24, -12), (-180, 180, 70, 90)])
+def test_a_centered_projection_shows_the_same_area(make_config: Any, limits: tuple[float, ...]) -> None:
+    west, east, south, north = limits
+    shape = shapely.box(west + 2, south + 1, east - 2, north - (0 if north == 90 else 1))
+    region = Region("a", Extent(*limits), shape=shapely.to_wkb(shape), projection="auto")
+    sections = {"map": {"size": [240, 200], "dpi": 50}, "colors": {**LEVELS, "colorbar": False}}
+    config = make_config(raster={"path": "sample:relief"}, regions={"clip": "fade"}, **sections)
+    style = Style.of(SharedData.load(config, [region]))
+    focus = next(layer for layer in style.layers if isinstance(layer, Focus))
+    crs = style.shared.crs_of(region)
+    view = View.of(region, crs, style.layout.panel, "datalim")
+    sheet = Sheet(region, view, style.layout, crs, {}, "", np.zeros((0, 0), np.uint8), False)
+    outside, *_ = focus.draw(sheet)
+    to_map = transformer(parse_crs("EPSG:4326"), crs)
+    inner = shapely.transform(
+        shapely.segmentize(shape, 0.1), lambda points: np.column_stack(to_map.transform(*points.T))
+    )
+    frame = shapely.box(view.panel.extent.xmin, view.panel.extent.ymin, view.panel.extent.xmax, view.panel.extent.ymax)
+    expected = frame.area - shapely.make_valid(inner).intersection(frame).area
+    assert isinstance(outside, Path)
+    assert area_of(outside) == pytest.approx(expected, rel=0.01)
+
+
+def area_of(path: Path) -> float:
+    """Return the area of a path of rings. Holes have the opposite direction."""
+    starts = np.flatnonzero(path.codes == 1)
+    rings = np.split(path.vertices, starts[1:])
+    return float(abs(sum(np.sum(x[:-1] * y[1:] - x[1:] * y[:-1]) / 2 for x, y in (ring.T for ring in rings))))

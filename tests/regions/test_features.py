@@ -120,7 +120,9 @@ def test_settings_that_the_file_does_not_know_are_named(write_features, settings
         ([COLORADO], {"name": [""]}, ":1: column 'name': the region has no name"),
     ],
 )
-def test_a_feature_that_is_no_region_is_named(write_features, geometries: Any, columns: Any, message: str) -> None:
+def test_a_feature_that_cannot_be_a_region_is_named(
+    write_features, geometries: Any, columns: Any, message: str
+) -> None:
     with pytest.raises(RegionsError) as caught:
         read_regions(write_features("a.geojson", geometries, **columns))
     assert message in str(caught.value)
@@ -192,7 +194,7 @@ def test_a_margin_without_a_unit_or_a_sensible_number_is_refused(margin: str) ->
 
 
 @pytest.mark.parametrize("header", ["lon,lat,width_km", "Longitude,Latitude,Width_km", "lng,lat,width-km"])
-def test_a_region_by_center_and_size(tmp_path: Path, header: str) -> None:
+def test_a_region_is_found_by_center_and_size(tmp_path: Path, header: str) -> None:
     region = one_row(tmp_path, header, "-100,60,222.39")
     assert limits(region) == pytest.approx([-102, -98, 59, 61], abs=1e-4)
     assert region.crs == "EPSG:4326"
@@ -206,13 +208,13 @@ def test_the_height_of_a_region_by_center_can_differ(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("cells", "message"),
     [
-        ("0,89,300", "contains a pole"),
+        ("0,91,300", "column 'lat': 91 is not a latitude"),
         ("0,0,0", "column 'width_km': 0 is not a size in kilometers"),
         ("0,0,-5", "column 'width_km': -5 is not a size in kilometers"),
         ("500,0,5", "column 'lon': 500 is not a longitude"),
         ("0,x,5", "column 'lat': 'x' is not a finite number"),
-        ("0,80,9000", "contains a pole"),
-        ("0,60,30000", "contains a pole"),
+        ("0,80,17000", "17000 km are more than the largest region near a pole"),
+        ("0,60,30000", "30000 km are more than the largest region near a pole"),
     ],
 )
 def test_a_bad_center_or_size_is_named(tmp_path: Path, cells: str, message: str) -> None:
@@ -259,5 +261,5 @@ def test_a_column_of_repeated_names_is_reported_briefly(write_features) -> None:
     with pytest.raises(RegionsError) as caught:
         read_regions(write_features("a.gpkg", [COLORADO] * 2000, name=["a"] * 2000))
     assert len(caught.value.problems) == 11
-    assert "a.gpkg: 1,989 more names are taken" in str(caught.value)
+    assert "a.gpkg: 1,989 more names are repeated" in str(caught.value)
     assert "give name_field" in str(caught.value)

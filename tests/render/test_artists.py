@@ -215,7 +215,7 @@ def test_any_title_can_be_drawn(canvas, text: str) -> None:
         ("m s-1", "Depth (m s⁻¹)"), ("ug m-3", "Depth (µg m⁻³)"), ("W/m2", "Depth (W/m²)"), ("%", "Depth (%)"),
     ],
 )  # fmt: skip
-def test_units_are_written_in_the_usual_form(units: str, label: str) -> None:
+def test_units_are_written_in_their_common_form(units: str, label: str) -> None:
     assert colorbar_label("Depth", units) == label
 
 

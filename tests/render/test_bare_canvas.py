@@ -49,6 +49,7 @@ def shared_data(**sections: Any) -> SharedData:
     [
         {"size": [701, 457], "projection": "raster"},
         {"size": [400, 300], "dpi": 37, "projection": "EPSG:5070", "fit": "exact"},
+        {"size": [701, 457], "projection": "EPSG:5070", "style": "atlas"},
     ],
 )
 def test_ink_has_the_same_pixels(place: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,7 +85,7 @@ def test_matplotlib_draws_maps_whose_titles_must_be_measured_or_need_other_fonts
         (Text(0, 0, "a\x07c", 10, is_hinted=False), False),
     ],
 )
-def test_usual_texts(mark: Text, expected: bool) -> None:
+def test_texts_that_need_no_measuring_are_usual(mark: Text, expected: bool) -> None:
     assert is_usual(mark, 100) is expected
 
 

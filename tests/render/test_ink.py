@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from regionplot.runs.run import render_regions
 from regionplot.shared.data import SharedData
 from regionplot.sheet.layout import Box
 from regionplot.sheet.marks import INK, Rectangle, Text
+from regionplot.system.array_file import read_arrays, write_arrays
 from regionplot.writers.base import Picture
 
 pytestmark = pytest.mark.usefixtures("read_in_process")
@@ -250,13 +252,24 @@ def _flipped(path: Path) -> None:
     path.write_bytes(content)
 
 
+def _stored(path: Path, arrays: dict[str, Any]) -> None:
+    with path.open("wb") as file:
+        write_arrays(file, arrays)
+
+
+def _archive(**arrays: Any) -> bytes:
+    content = io.BytesIO()
+    np.savez(content, **arrays)
+    return content.getvalue()
+
+
 def _replaced(**arrays: Any) -> Callable[[Path], None]:
     """Return a function that replaces arrays of an entry, if the entry has them."""
 
     def replace(path: Path) -> None:
-        with np.load(path) as archive:
-            kept = dict(archive)
-        np.savez(path, **{name: arrays.get(name, array) for name, array in kept.items()})
+        with path.open("rb") as file:
+            kept = read_arrays(file)
+        _stored(path, {name: arrays.get(name, array) for name, array in kept.items()})
 
     return replace
 
@@ -271,9 +284,9 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
     "a flipped byte": _flipped,
     "empty": lambda path: path.write_bytes(b""),
     "a pickle": lambda path: path.write_bytes(pickle.dumps({"rows": np.zeros((200, 300), np.uint8)})),
-    "objects": lambda path: np.savez(path, rows=np.array([{}], dtype=object)),
-    "no arrays": lambda path: np.savez(path),
-    "other arrays": lambda path: np.savez(path, a=np.zeros(3)),
+    "an archive": lambda path: path.write_bytes(_archive(rows=np.zeros((200, 300), np.uint8))),
+    "no arrays": lambda path: _stored(path, {}),
+    "other arrays": lambda path: _stored(path, {"a": np.zeros(3)}),
     "beyond the sheet": _ink("sheet", np.array([70_000], np.uint32)),
     "beyond the panel": _ink("panel", np.array([59_999], np.uint32)),
     "negative": _ink("panel", np.array([-1], np.int32)),
@@ -297,7 +310,7 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
 def test_damaged_entries_are_drawn_again(data: Data, cache: Path, damage: Callable[[Path], object]) -> None:
     shared, regions = data(), [WEST, EAST, NO_DATA]
     expected = pictures(shared, regions)
-    entries = sorted(cache.glob("*.npz"))
+    entries = sorted(cache.glob("*.arrays"))
     assert len(entries) == 6
     for entry in entries:
         damage(entry)
@@ -310,7 +323,7 @@ def test_a_color_of_the_frame_that_the_palette_lacks_is_not_used(data: Data, cac
     (expected,) = pictures(shared, [WEST])
     assert expected.palette is not None
     assert len(expected.palette) < 256
-    for entry in cache.glob("*.npz"):
+    for entry in cache.glob("*.arrays"):
         _replaced(rows=np.full((200, 300), 255, np.uint8))(entry)
     check_equal(pictures(shared, [WEST]), [expected])
 
@@ -330,7 +343,7 @@ def test_without_the_cache_nothing_is_kept(data: Data, cache: Path) -> None:
 
 @dataclass(frozen=True)
 class Quiet(Features):
-    """A layer of another package that does not say what its marks depend on."""
+    """A layer of another package that does not set `ignores_raster`."""
 
     def draw(self, sheet):
         yield from super().draw(sheet)
@@ -338,7 +351,7 @@ class Quiet(Features):
 
 @dataclass(frozen=True)
 class Told(Quiet):
-    """A layer of another package that says that its marks do not depend on the raster."""
+    """A layer of another package that sets `ignores_raster`."""
 
     ignores_raster: ClassVar[bool] = True
 
@@ -400,7 +413,9 @@ def test_runs_with_all_executors_keep_and_use_ink(data: Data, cache: Path, metho
     expected = contents({"cache": False})
     assert len(expected) == len(REGIONS)
     assert contents({}) == expected
-    assert len(list(cache.glob("*.npz"))) == 2 + 2 * (len(REGIONS) - 1), "two frames, and two entries per map with data"
+    assert len(list(cache.glob("*.arrays"))) == 2 + 2 * (len(REGIONS) - 1), (
+        "two frames, and two entries per map with data"
+    )
     assert not list(cache.glob(".*.tmp"))
     assert contents({}) == expected
 

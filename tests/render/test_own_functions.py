@@ -130,7 +130,7 @@ def test_bytes_in_the_format_of_the_file_are_written_as_they_are(
         (np.full((2, 3, 3), np.nan), "between 0 and 1"),
     ],
 )
-def test_a_wrong_result_is_an_error_that_costs_one_map(
+def test_a_wrong_result_is_an_error_that_fails_one_map(
     result: Any, message: str, make_config: Callable[..., Any]
 ) -> None:
     def draw(shared: Any, region: Region) -> Any:
@@ -187,7 +187,7 @@ def test_an_error_shows_the_line_of_the_user(make_config: Callable[..., Any]) ->
     assert outcome.failure.traceback == ""
 
 
-def test_a_function_that_exits_costs_its_map(make_config: Callable[..., Any]) -> None:
+def test_a_function_that_exits_fails_only_its_map(make_config: Callable[..., Any]) -> None:
     report = render_regions(REGIONS[:2], make_config(**SMALL), draw=lambda _, region: sys.exit(region.name == "nc"))
     assert len(report.failed) == 2
     assert "ends the program" in report.failed[0].message
@@ -197,7 +197,7 @@ class Panic(BaseException):
     """An error like that of a library in Rust."""
 
 
-def test_a_function_that_interrupts_costs_its_map_in_a_worker(make_config: Callable[..., Any], capfd) -> None:
+def test_a_function_that_interrupts_fails_only_its_map_in_a_worker(make_config: Callable[..., Any], capfd) -> None:
     def draw(shared: Any, region: Region) -> Any:
         raise KeyboardInterrupt
 
@@ -208,7 +208,7 @@ def test_a_function_that_interrupts_costs_its_map_in_a_worker(make_config: Calla
         render_regions(REGIONS[:2], make_config(**SMALL), draw=draw)
 
 
-def test_an_error_that_is_no_exception_costs_its_map(make_config: Callable[..., Any], capfd) -> None:
+def test_an_error_that_is_not_an_exception_fails_only_its_map(make_config: Callable[..., Any], capfd) -> None:
     def draw(shared: Any, region: Region) -> Any:
         raise Panic("no")
 
@@ -290,7 +290,7 @@ def dangerous(shared: Any, region: Region) -> Any:
 
 
 @pytest.mark.slow
-def test_a_function_that_crashes_or_hangs_costs_its_map(make_config: Callable[..., Any]) -> None:
+def test_a_function_that_crashes_or_hangs_fails_only_its_map(make_config: Callable[..., Any]) -> None:
     config = make_config(run={"start_method": "fork", "workers": 2, "timeout": 2})
     report = render_regions(REGIONS, config, draw=dangerous)
     assert [outcome.job.name for outcome in report.drawn] == ["colorado"]
@@ -365,7 +365,7 @@ def test_decorations_are_drawn_in_vector_formats(make_config: Callable[..., Any]
     assert "#ff00ff" not in plain
 
 
-def test_an_error_of_a_decoration_costs_its_map(make_config: Callable[..., Any]) -> None:
+def test_an_error_of_a_decoration_fails_only_its_map(make_config: Callable[..., Any]) -> None:
     def decorate(axes: Any, region: Region, shared: Any) -> None:
         if region.name == "nc":
             raise ValueError("no stations")

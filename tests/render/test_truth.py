@@ -259,7 +259,7 @@ def truth_of(path: Path, variable: str | None, band: int) -> Truth:
     return TRUTHS[path.suffix](path, variable, band)
 
 
-def test_labels_times_and_values_of_all_bands(raster: tuple[Path, str | None]) -> None:
+def test_labels_times_and_values_of_all_bands_are_right(raster: tuple[Path, str | None]) -> None:
     path, variable = raster
     random = np.random.default_rng(7)
     sources = open_bands(RasterSettings(path=path, variable=variable))

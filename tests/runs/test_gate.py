@@ -295,7 +295,7 @@ def test_checked_maps_have_the_same_pixels(colors, write, draw, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["fork", "forkserver", "threads"])
-def test_all_start_methods_check_alike(method, write, draw):
+def test_all_start_methods_make_the_same_checks(method, write, draw):
     checks = {"when": "max > 3", "max_value": 25, "repeated": "hold", "blank": "hold", "min_valid": 0.5}
     raster = write()
     assert _states(draw(raster, checks, method=method)) == {"west": "rendered", "east": "failed"}

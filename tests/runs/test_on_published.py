@@ -117,7 +117,7 @@ FAILURES = {
 
 
 @pytest.mark.parametrize("kind", FAILURES)
-def test_a_failure_is_reported_and_costs_no_map(kind, draw, caplog):
+def test_a_failure_is_reported_and_affects_no_map(kind, draw, caplog):
     command, code, message = FAILURES[kind]
     report, _, result = draw(command, more="on_published_timeout = 0.2")
     assert (report.exit_code, len(report.drawn)) == (0, 1)

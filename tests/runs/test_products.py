@@ -161,7 +161,7 @@ def test_all_start_methods_give_the_same_bytes(method, make, series, tmp_path):
         assert path.read_bytes() == expected.read_bytes()
 
 
-def test_a_bad_raster_costs_only_the_maps_of_its_product(make, series, tmp_path):
+def test_a_bad_raster_fails_only_the_maps_of_its_product(make, series, tmp_path):
     (tmp_path / "bad.tif").write_bytes(b"II*\0damaged")
     products = {
         "good": {"raster": {"path": series}},

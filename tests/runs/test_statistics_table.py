@@ -252,7 +252,7 @@ def test_parquet_needs_pyarrow(config, monkeypatch) -> None:
         render_regions([WEST], config(table="stats.parquet"))
 
 
-def test_a_table_that_cannot_be_written_is_reported_and_costs_no_map(config) -> None:
+def test_a_table_that_cannot_be_written_is_reported_and_affects_no_map(config) -> None:
     settings = config()
     folder = settings.output.directory / "stats.csv"
     folder.mkdir(parents=True)

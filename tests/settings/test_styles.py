@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +12,10 @@ import pytest
 from regionplot.colors.check import color_problems
 from regionplot.errors import ConfigError, InputError
 from regionplot.layers.stack import all_layers
+from regionplot.settings import styles
 from regionplot.settings.loading import read_config
-from regionplot.settings.styles import STYLES
+from regionplot.settings.places import Places
+from regionplot.settings.styles import STYLES, styled
 
 RASTER = {"raster": {"path": "sample:relief"}}
 
@@ -43,14 +47,42 @@ def test_vector_layers_get_the_settings_of_their_kind() -> None:
     features = [
         {"path": "sample:states", "kind": "states"},
         {"path": "sample:counties", "kind": "counties", "linewidth": 3},
-        {"path": "sample:countries"},
+        {"path": "sample:states", "kind": ""},
     ]
     config = read_config({**RASTER, "map": {"style": "atlas"}, "features": features})
     found: Any = config.layers["features"]
-    states, counties, countries = found
+    states, counties, plain = found
     assert (states.edgecolor, states.linewidth) == ("#2a2a32e6", 1.1)
     assert (counties.edgecolor, counties.linewidth) == ("#3b33404d", 3)
-    assert (countries.edgecolor, countries.linewidth) == ("black", 0.6)
+    assert (plain.edgecolor, plain.linewidth) == ("black", 0.6)
+
+
+@pytest.mark.parametrize(
+    ("name", "layer", "linewidth"),
+    [
+        ("us_counties.shp", None, 0.4),
+        ("cb_2018_us_county_20m.zip", None, 0.4),
+        ("ne_50m_admin_1_states_provinces.shp", None, 1.1),
+        ("Canada_Provinces.shp", None, 1.1),
+        ("ne_10m_coastline.shp", None, 0.7),
+        ("world.gpkg", "lakes", 0.5),
+        ("estates.geojson", None, 0.7),
+        ("roads.geojson", None, 0.7),
+    ],
+)
+def test_the_kind_of_a_layer_is_known_from_its_name(name: str, layer: str | None, linewidth: float) -> None:
+    tables = {"map": {"style": "atlas"}, "features": [{"path": Path("/data", name), "layer": layer}]}
+    features = styled(Places(), tables)[1]["features"]
+    assert features[0]["linewidth"] == linewidth
+    assert "max_scale" not in features[0]
+
+
+def test_atlas_is_the_default_style(monkeypatch: pytest.MonkeyPatch) -> None:
+    command = [sys.executable, "-c", "from regionplot.settings import styles; print(styles.DEFAULT_STYLE)"]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "atlas\n"
+    monkeypatch.setattr(styles, "DEFAULT_STYLE", "atlas")
+    config = read_config(RASTER)
+    assert (config.map.style, config.sheet.colorbar) == ("atlas", "short")
 
 
 def test_each_product_can_have_its_own_style() -> None:

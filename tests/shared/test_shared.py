@@ -115,6 +115,8 @@ def test_the_whole_raster_is_loaded_for_many_regions(configured, large):
     info = inspect_raster(config.raster)
     assert plan_load(config, info, REGIONS[:1]).window != info.geometry.full_window
     assert plan_load(config, info, REGIONS[:1] * 1000).window == info.geometry.full_window
+    assert plan_load(config, info, REGIONS[:1] * 100).window == info.geometry.full_window, "quicker than 99 windows"
+    assert plan_load(config, info, REGIONS[:1] * 100, budget=info.geometry.full_window.cells).window.width < 2000
     assert plan_load(config, info, [Region("away", Extent(10, 20, 40, 50))]).window == Window(0, 0, 1000, 2000)
 
 

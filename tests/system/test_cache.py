@@ -34,19 +34,19 @@ def test_written_arrays_are_read_again(cache):
     assert found.keys() == ARRAYS.keys()
     for name, array in ARRAYS.items():
         np.testing.assert_array_equal(found[name], array)
-    assert [path.name for path in cache.folder.iterdir()] == ["a.npz"]
+    assert [path.name for path in cache.folder.iterdir()] == ["a.arrays"]
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 not an archive", b"\x80\x04\x95 a pickle"])
 def test_a_damaged_entry_counts_as_missing(cache, content):
     cache.write("a", ARRAYS)
-    (cache.folder / "a.npz").write_bytes(content)
+    (cache.folder / "a.arrays").write_bytes(content)
     assert cache.read("a") is None
 
 
 def test_a_truncated_entry_counts_as_missing(cache):
     cache.write("a", ARRAYS)
-    path = cache.folder / "a.npz"
+    path = cache.folder / "a.arrays"
     path.write_bytes(path.read_bytes()[:-40])
     assert cache.read("a") is None
 
@@ -75,12 +75,12 @@ def test_folder_and_entries_are_private_also_with_an_open_umask(cache):
     finally:
         os.umask(before)
     assert stat.S_IMODE(cache.folder.stat().st_mode) == 0o700
-    assert stat.S_IMODE((cache.folder / "a.npz").stat().st_mode) == 0o600
+    assert stat.S_IMODE((cache.folder / "a.arrays").stat().st_mode) == 0o600
 
 
 PLANTED = {
-    "link": lambda path: path.symlink_to(path.with_name("b.npz")),
-    "hard link": lambda path: path.hardlink_to(path.with_name("b.npz")),
+    "link": lambda path: path.symlink_to(path.with_name("b.arrays")),
+    "hard link": lambda path: path.hardlink_to(path.with_name("b.arrays")),
     "pipe": os.mkfifo,
     "folder": lambda path: path.mkdir(),
 }
@@ -90,7 +90,7 @@ PLANTED = {
 @pytest.mark.parametrize("kind", PLANTED)
 def test_a_planted_entry_is_not_read_and_causes_no_error(cache, kind):
     cache.write("b", ARRAYS)
-    PLANTED[kind](cache.folder / "a.npz")
+    PLANTED[kind](cache.folder / "a.arrays")
     assert cache.read("a") is None
     cache.write("a", ARRAYS)
     assert (cache.read("a") is None) == (kind == "folder"), "a folder cannot be replaced"
@@ -98,11 +98,11 @@ def test_a_planted_entry_is_not_read_and_causes_no_error(cache, kind):
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid"), reason="files have no owner")
-@pytest.mark.parametrize("foreign", ["a.npz", "."])
+@pytest.mark.parametrize("foreign", ["a.arrays", "."])
 def test_a_folder_or_entry_of_another_user_is_not_used(cache, foreign, monkeypatch):
     cache.write("a", ARRAYS)
     owner = (cache.folder / foreign).stat().st_ino
-    real = os.fstat if foreign == "a.npz" else os.lstat
+    real = os.fstat if foreign == "a.arrays" else os.lstat
 
     def stat_of(path, *arguments, **options):
         found = real(path, *arguments, **options)
@@ -113,7 +113,7 @@ def test_a_folder_or_entry_of_another_user_is_not_used(cache, foreign, monkeypat
     assert cache.read("a") is None
     if foreign == ".":
         cache.write("b", ARRAYS)
-        assert not (cache.folder / "b.npz").exists()
+        assert not (cache.folder / "b.arrays").exists()
 
 
 def test_a_folder_that_is_a_link_is_not_used(cache, tmp_path):
@@ -125,9 +125,9 @@ def test_a_folder_that_is_a_link_is_not_used(cache, tmp_path):
 
 def test_a_link_or_missing_entry_does_not_disturb_the_removal_of_old_entries(tmp_path):
     cache = ArrayCache(tmp_path, max_bytes=10)
-    (tmp_path / "old.npz").symlink_to("nothing")
+    (tmp_path / "old.arrays").symlink_to("nothing")
     cache.write("a", ARRAYS)
-    assert not (tmp_path / "old.npz").is_symlink()
+    assert not (tmp_path / "old.arrays").is_symlink()
 
 
 def test_a_folder_that_cannot_be_created_causes_no_error(tmp_path):
@@ -138,10 +138,10 @@ def test_a_folder_that_cannot_be_created_causes_no_error(tmp_path):
 
 
 def test_the_least_recently_used_entries_are_removed(tmp_path):
-    cache = ArrayCache(tmp_path, max_bytes=4000)
+    cache = ArrayCache(tmp_path, max_bytes=3000)
     for number, key in enumerate("abc"):
         cache.write(key, {"x": np.zeros(100)})
-        os.utime(tmp_path / f"{key}.npz", (number, number))
+        os.utime(tmp_path / f"{key}.arrays", (number, number))
     assert cache.read("a") is not None  # reading updates the time of last use, so entry b is the oldest
     cache.write("d", {"x": np.zeros(100)})
     assert {path.stem for path in tmp_path.iterdir()} == {"a", "c", "d"}

@@ -74,7 +74,7 @@ PAGES = {"SC_PAGE_SIZE": 4096, "SC_AVPHYS_PAGES": 100, "SC_PHYS_PAGES": 1000}
     ],
     ids=str,
 )
-def test_available_memory_without_proc(missing, expected, tmp_path, monkeypatch):
+def test_available_memory_is_known_without_proc(missing, expected, tmp_path, monkeypatch):
     def sysconf(name):
         if name in missing:
             raise ValueError("unrecognized configuration name")

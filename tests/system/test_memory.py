@@ -9,7 +9,7 @@ import weakref
 
 import pytest
 
-from regionplot.system.memory import frozen_objects
+from regionplot.system.memory import frozen_objects, imports_uncollected
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")
 
@@ -76,3 +76,20 @@ def test_a_collection_ignores_the_objects_that_existed_before():
     gc.collect()
     assert old() is None
     assert gc.get_freeze_count() == before
+
+
+def test_garbage_is_collected_only_after_the_imports():
+    collections: list[str] = []
+    gc.callbacks.append(lambda phase, _: collections.append(phase))
+    before, threshold = gc.get_freeze_count(), gc.get_threshold()
+    gc.set_threshold(100)
+    try:
+        with imports_uncollected():
+            kept = [[] for _ in range(1000)]
+        assert not collections
+        assert gc.get_freeze_count() - before >= len(kept)
+        assert gc.isenabled()
+    finally:
+        gc.callbacks.pop()
+        gc.set_threshold(*threshold)
+        gc.unfreeze()

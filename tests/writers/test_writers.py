@@ -145,7 +145,8 @@ def test_the_same_map_gives_the_same_bytes(renderer: MapRenderer, name: str) -> 
 _HASHES = """
 import hashlib
 from regionplot import Extent, Region, open_maps
-settings = {"raster": {"path": "sample:relief"}, "map": {"size": [300, 200]}, "features": [{"path": "sample:states"}]}
+settings = {"raster": {"path": "sample:relief"}, "map": {"style": "plain", "size": [300, 200]}}
+settings["features"] = [{"path": "sample:states"}]
 with open_maps({**settings, "run": {"cache": False}}) as maps:
     picture = maps.render_vectors(Region("nc", Extent(-84.5, -75.3, 33.8, 36.7)))
     for name in ("pdf", "svg"):

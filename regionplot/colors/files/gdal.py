@@ -18,7 +18,7 @@ _MIN_PARTS, _MAX_PARTS = 4, 5
 
 
 def read(lines: Lines) -> ColorTable:
-    """Return the colors of a file. Values between two lines have colors between theirs."""
+    """Return the colors of a file. The colors between the values of two lines are interpolated."""
     stops: list[Entry] = []
     shares: set[bool] = set()
     nodata = None

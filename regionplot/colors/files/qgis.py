@@ -15,7 +15,7 @@ Attributes = dict[str, str]
 
 @dataclass
 class _Style:
-    """What the elements of a style say about the colors of a raster."""
+    """The colors of a raster in the elements of a style."""
 
     lines: Lines
     parser: expat.XMLParserType = field(default_factory=expat.ParserCreate)

@@ -52,7 +52,9 @@ class Accumulate(StepSettings, Operation):
         if len(sources) == 1:
             units = sorted(set(plan.band_units()))
             if len(units) > 1:
-                raise ConfigError(f"the bands are in different units: {', '.join(map(repr, units))}")
+                raise ConfigError(
+                    f"the bands are in different units: {', '.join(map(repr, units))}; convert them first"
+                )
             plan.add_operation(self)
             return
         _check_sources(plan)
@@ -101,7 +103,8 @@ def _check_sources(plan: Plan) -> None:
         )
     units = {str(source.bands[0].description.get("units", "")) for source in sources}
     if len(units) > 1:
-        raise ConfigError(f"the inputs are in different units: {', '.join(sorted(map(repr, units)))}")
+        listed = ", ".join(sorted(map(repr, units)))
+        raise ConfigError(f"the inputs are in different units: {listed}; convert them first")
     plan.check_same_grid(plan.sources)
     if unlike := [source.path for source in sources if len(source.bands) != len(sources[0].bands)]:
         raise ConfigError(f"{unlike[0]}: all inputs must have the same number of bands")

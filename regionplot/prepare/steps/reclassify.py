@@ -56,7 +56,7 @@ class Rule(NamedTuple):
         if not equals:
             raise ValueError(f"{text!r} is not a rule; write LOW:HIGH=NEW, OLD=NEW, or ...={MISSING}")
         if not bounds[0] < bounds[1]:
-            raise ValueError(f"{text!r}: {bounds[0]:g} is not less than {bounds[1]:g}")
+            raise ValueError(f"{text!r}: {bounds[0]:g} is not less than {bounds[1]:g}; swap the limits")
         return cls(*bounds, value)
 
 

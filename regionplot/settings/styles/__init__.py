@@ -12,6 +12,7 @@ settings for vector layers: `[kinds.states]` applies to each `[[features]]` tabl
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -28,14 +29,28 @@ from regionplot.system.files import exists
 
 STYLES = {path.stem: path for path in sorted(Path(__file__).parent.glob("*.toml"))}
 """Files of the styles in this package, by name."""
+DEFAULT_STYLE = "atlas"
+"""Style of settings that name no style."""
 KINDS = "kinds"
 _FEATURES = "features"
+_OTHER = "other"
+"""Kind of vector layers whose kind is neither given nor known from the name of the file."""
+_NAMES = {
+    "counties": r"count(y|ies)",
+    "states": r"states?|provinces?|admin_?1",
+    "coast": r"coast(line)?s?|shoreline",
+    "countries": r"countr(y|ies)|nations?|admin_?0",
+    "rivers": r"rivers?",
+    "lakes": r"lakes?",
+}
+"""Words in the name of a file, or of its layer, that tell the kind of a vector layer."""
+_SCALES = ("min_scale", "max_scale")
 _REFUSED = ("raster", "prepare", _FEATURES, "regions", "output", "run", "products")
 
 
 @dataclass(frozen=True, eq=False)
 class StylePlaces(Places):
-    """The places of settings in the user's file, and of the others in the file of the style."""
+    """The places of settings in the user's file, and of the other settings in the file of the style."""
 
     own: Places = field(default_factory=Places)
     own_tables: Tables = field(default_factory=dict, repr=False)
@@ -79,6 +94,9 @@ def styled(places: Places, tables: Tables) -> tuple[Places, dict[str, Any]]:
         kind that the style lacks.
     """
     section = tables.get("map")
+    if section is None or (isinstance(section, Mapping) and "style" not in section):
+        section = {**(section or {}), "style": DEFAULT_STYLE}
+        tables = {**tables, "map": section}
     name = section.get("style") if isinstance(section, Mapping) else None
     path = name if isinstance(name, Path) else STYLES.get(name) if isinstance(name, str) else None
     if path is None or not exists(path):
@@ -109,5 +127,15 @@ def _check_kinds(features: Iterable[Any], kinds: Tables, places: Places) -> None
 def _of_kind(table: Any, kinds: Tables) -> Any:
     if not isinstance(table, Mapping):
         return table
-    of_style = kinds.get(str(table.get("kind", "")))
+    of_style = kinds.get(str(table["kind"])) if "kind" in table else _guessed(table, kinds)
     return {**of_style, **table} if isinstance(of_style, Mapping) else table
+
+
+def _guessed(table: Tables, kinds: Tables) -> Any:
+    """Return the settings of the kind that the name of a file tells. A layer is then drawn at all scales."""
+    name = str(table.get("layer") or Path(str(table.get("path", ""))).stem).lower()
+    known = (
+        kind for kind, words in _NAMES.items() if kind in kinds and re.search(rf"(^|[^a-z])({words})([^a-z]|$)", name)
+    )
+    found = kinds.get(next(known, _OTHER))
+    return {key: value for key, value in found.items() if key not in _SCALES} if isinstance(found, Mapping) else found

@@ -1,0 +1,269 @@
+"""Draw what requests ask for, from the data of one generation. Workers do this, one request at a time."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pyproj
+
+from regionplot.errors import ConfigError, NoOverlapError, RegionError
+from regionplot.geo.crs import is_drawable
+from regionplot.geo.extent import Extent, PanelGrid
+from regionplot.geo.foreign_crs import parse_code
+from regionplot.geo.sampling import sample
+from regionplot.geo.upright import Upright, upright
+from regionplot.inputs.color_tables import RgbBands
+from regionplot.layers.base import Layer
+from regionplot.render.choose import make_renderer
+from regionplot.render.panels import PanelCanvases, PanelImage, PanelPainter, PanelStyle
+from regionplot.runs.digests import MapDigests
+from regionplot.runs.task import image_metadata
+from regionplot.serve.catalog import FORMATS, SHEET_FORMATS, Box
+from regionplot.serve.generation import Generation, LoadedField
+from regionplot.serve.parameters import RequestError
+from regionplot.serve.request import RASTER, Drawing, LegendRequest, MapRequest, RegionRequest, ValueRequest
+from regionplot.shared.data import SharedData
+from regionplot.system.stopwatch import Stopwatch
+from regionplot.writers.base import make_writer
+from regionplot.writers.png_format import encode_transparent_png
+
+_COMPRESSION = 1
+_QUALITY = 85
+_MAX_SHEETS = 4
+"""Number of renderers of whole sheets that are kept: for suffixes and sizes."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The content of an answer."""
+
+    content: bytes
+    media_type: str
+    stages: Mapping[str, float]
+    """Seconds of each stage."""
+
+
+@dataclass(frozen=True)
+class _RequestCrs:
+    """The CRS that a request names."""
+
+    upright: Upright
+    is_north_first: bool
+    """True if the authority defines the order latitude, longitude or northing, easting."""
+
+    def point(self, x: float, y: float, *, authority_axes: bool) -> tuple[float, float]:
+        """Return a point in the CRS with the axes x and y."""
+        own = (y, x) if authority_axes and self.is_north_first else (x, y)
+        if self.upright.change.is_identity:
+            return own
+        ((found_x, found_y),) = self.upright.points(np.array([own])).tolist()
+        return found_x, found_y
+
+    def extent(self, box: Box, *, authority_axes: bool) -> Extent:
+        """Return a box in the CRS with the axes x and y."""
+        (x0, y0), (x1, y1) = (self.point(*corner, authority_axes=authority_axes) for corner in (box[:2], box[2:]))
+        return Extent(min(x0, x1), max(x0, x1), min(y0, y1), max(y0, y1))
+
+
+@lru_cache(maxsize=32)
+def _parsed_crs(code: str) -> _RequestCrs:
+    try:
+        crs = parse_code(code)
+    except ConfigError:
+        crs = None
+    if crs is None or not is_drawable(crs):
+        raise RequestError(f"the CRS {code} is unknown, or cannot be drawn", 400, "InvalidCRS", "crs")
+    directions = [axis.direction for axis in crs.axis_info]
+    return _RequestCrs(upright(crs), directions[:1] == ["north"] and code != "OGC:CRS84")
+
+
+class Drawer:
+    """Draw for one generation.
+
+    Parameters
+    ----------
+    generation : Generation
+        The loaded data.
+    """
+
+    def __init__(self, generation: Generation) -> None:
+        self._generation = generation
+        canvases = PanelCanvases()
+        self._painters = {key: PanelPainter(each.data, canvases) for key, each in generation.fields.items()}
+        self._sheets: OrderedDict[Any, _Sheets] = OrderedDict()
+        self._draw: dict[type, Callable[[Any, Stopwatch], tuple[bytes, str]]] = {
+            MapRequest: self._map,
+            RegionRequest: self._region,
+            ValueRequest: self._value,
+            LegendRequest: self._legend,
+        }
+
+    def warm(self) -> None:
+        """Draw and import what requests need, so that forked workers inherit it."""
+        catalog = self._generation.catalog
+        for painter in self._painters.values():
+            painter.prepare()
+        for product in catalog.products.values():
+            xmin, ymin, xmax, ymax = product.own_bounds
+            layers = (RASTER, *product.overlays)
+            key = product.field("").key
+            for code in dict.fromkeys((product.crs, *catalog.boxes[product.name])):
+                box = catalog.boxes[product.name].get(code, (xmin, ymin, xmax, ymax))
+                if code:
+                    for name in FORMATS:
+                        self(MapRequest(key, layers, box, code, 64, 64, name, name != "jpeg"))
+        for region in list(catalog.regions)[:1]:
+            with suppress(RequestError):  # the region may lie outside the raster
+                self(RegionRequest(catalog.default_product.field("").key, region, "png"))
+
+    def __call__(self, drawing: Drawing) -> Answer:
+        """Draw one request.
+
+        Raises
+        ------
+        RequestError
+            If the request cannot be drawn.
+        RegionplotError
+            If the data cannot be read.
+        """
+        watch = Stopwatch()
+        content, media_type = self._draw[type(drawing)](drawing, watch)
+        return Answer(content, media_type, watch.seconds)
+
+    def _map(self, request: MapRequest, watch: Stopwatch) -> tuple[bytes, str]:
+        field, crs = self._generation.fields[request.field], _parsed_crs(request.crs)
+        extent = crs.extent(request.box, authority_axes=request.authority_axes)
+        panel = PanelGrid(extent, request.width, request.height)
+        style = self._style(request, field, crs.upright.crs)
+        watch.lap("prepare")
+        image = self._painters[request.field].draw(panel, crs.upright.crs, style, watch)
+        content = encode_image(image, request.format)
+        watch.lap("encode")
+        return content, FORMATS[request.format]
+
+    def _style(self, request: MapRequest, field: LoadedField, crs: pyproj.CRS) -> PanelStyle:
+        names = request.layers
+        layers: Mapping[str, Layer] = field.layers_in(crs) if set(names) - {RASTER} else {}
+        place = names.index(RASTER) if RASTER in names else 0
+        below = tuple(layers[name] for name in names[:place])
+        above = tuple(layers[name] for name in names[place:] if name != RASTER)
+        background = None if request.transparent else request.background or field.data.config.map.background
+        return PanelStyle(below, RASTER in names, above, request.dpi, background)
+
+    def _region(self, request: RegionRequest, watch: Stopwatch) -> tuple[bytes, str]:
+        key = request.field, request.suffix, request.width, request.height
+        sheets = self._sheets.pop(key, None) or _Sheets.of(self._generation.fields[request.field].data, request)
+        while len(self._sheets) >= _MAX_SHEETS:
+            self._sheets.popitem(last=False)
+        self._sheets[key] = sheets
+        region = self._generation.regions[request.region]
+        try:
+            return sheets.draw(region, watch), SHEET_FORMATS[request.suffix]
+        except NoOverlapError:
+            raise RequestError("the region lies outside the raster", 404, "NotFound") from None
+        except RegionError:
+            raise RequestError("the region cannot be drawn", 404, "NotFound") from None
+
+    def _value(self, request: ValueRequest, watch: Stopwatch) -> tuple[bytes, str]:
+        data, crs = self._generation.fields[request.field].data, _parsed_crs(request.crs)
+        if request.box is None:
+            x, y = crs.point(request.x, request.y, authority_axes=request.authority_axes)
+        else:
+            extent = crs.extent(request.box, authority_axes=request.authority_axes)
+            x = extent.xmin + (request.pixel[0] + 0.5) * extent.width / request.size[0]
+            y = extent.ymax - (request.pixel[1] + 0.5) * extent.height / request.size[1]
+        value = value_at(data, x, y, crs.upright.crs)
+        watch.lap("sample")
+        return json.dumps({"value": value, "units": data.info.units}).encode(), "application/json"
+
+    def _legend(self, request: LegendRequest, watch: Stopwatch) -> tuple[bytes, str]:
+        from regionplot.render.key_image import draw_key  # noqa: PLC0415 (few requests)
+
+        image = draw_key(self._generation.fields[request.field].data, request.width, request.height, request.dpi)
+        watch.lap("draw")
+        return encode_image(PanelImage(image, None), request.format), FORMATS[request.format]
+
+
+def value_at(data: SharedData, x: float, y: float, crs: pyproj.CRS) -> float | str | None:
+    """Return the value of the cell at a point, in the units of the raster.
+
+    Returns
+    -------
+    float, str or None
+        A color such as `#a0b0c0` for a raster in true color. None outside the raster, and for missing cells.
+    """
+    half = max(abs(x), abs(y), 1.0) * 1e-9
+    panel = PanelGrid(Extent(x - half, x + half, y - half, y + half), 1, 1)
+    cells = data.read_panel(panel, crs)
+    if cells is None:
+        return None
+    is_color = isinstance(data.coloring, RgbBands)
+    found = sample(*cells, panel, crs, fill=0 if is_color else None).values[0, 0]
+    if is_color:
+        red, green, blue, opacity = np.array([found]).view(np.uint8).tolist()
+        return f"#{red:02x}{green:02x}{blue:02x}" if opacity else None
+    value = float(found)
+    return value if math.isfinite(value) else None
+
+
+def encode_image(image: PanelImage, name: str) -> bytes:
+    """Return the content of a file.
+
+    Parameters
+    ----------
+    image : PanelImage
+        The image.
+    name : str
+        Name of the format, a key of `catalog.FORMATS`.
+    """
+    if name == "png":
+        return encode_transparent_png(image.image, image.palette, _COMPRESSION)
+    from PIL import Image  # noqa: PLC0415 (not all services need it)
+
+    rgba, file = Image.fromarray(image.rgba), io.BytesIO()
+    if name == "jpeg":
+        rgba.convert("RGB").save(file, "JPEG", quality=_QUALITY)
+    else:
+        rgba.save(file, "WEBP", lossless=True, quality=20, method=1)
+    return file.getvalue()
+
+
+@dataclass(frozen=True)
+class _Sheets:
+    """Draw the maps of regions as a run does."""
+
+    renderer: Any
+    digests: MapDigests
+    skips_empty: bool
+    needs_pixels: bool
+
+    @classmethod
+    def of(cls, data: SharedData, request: RegionRequest) -> _Sheets:
+        config = data.config
+        if request.width:
+            size = {"size": (request.width, request.height)}
+            config = config.model_copy(update={"map": config.map.model_copy(update=size)})
+        if f".{request.suffix}" not in type(make_writer(config.output)).suffixes:
+            name = {"filename": f"{{name}}.{request.suffix}"}
+            config = config.model_copy(update={"output": config.output.model_copy(update=name)})
+        data = data.with_config(config.with_facts(data.config.facts))
+        needs_pixels = make_writer(config.output).needs == "pixels"
+        return cls(make_renderer(data), MapDigests(data), config.map.empty == "skip", needs_pixels)
+
+    def draw(self, region: Any, watch: Stopwatch) -> bytes:
+        digest = self.digests.of(region)
+        picture = self.renderer.render(region, watch) if self.needs_pixels else self.renderer.render_vectors(region)
+        if picture.no_data and self.skips_empty:
+            raise RequestError("the region has no data", 404, "NotFound")
+        content: bytes = self.renderer.encode(picture, metadata=image_metadata(picture, region, digest, self.digests))
+        watch.lap("encode")
+        return content

@@ -1,0 +1,66 @@
+"""Find out when inputs are renewed: rasters, vector files and the table of regions."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from regionplot.inputs.arrival import Arrivals
+from regionplot.layers.stack import configured_layers
+from regionplot.settings.config import Config
+from regionplot.system.files import Fingerprint
+
+_SETTLE = 1.0
+"""Seconds for which a vector file or a table must be unchanged before it is read again."""
+
+
+class WatchedInputs:
+    """The inputs of some settings.
+
+    Parameters
+    ----------
+    config : Config
+        The settings. `[raster] path` can be a pattern.
+    table : path, optional
+        The table of regions.
+    """
+
+    def __init__(self, config: Config, table: Path | None) -> None:
+        configs = list(config.products.values()) or [config]
+        patterns = {str(each.raster.path): each.raster for each in configs}
+        self._rasters = [Arrivals(each.pattern, each.settle) for each in patterns.values()]
+        self._files = _files(configs, table)
+        self._marks = self._fingerprints()
+        self._changed_at: float | None = None
+        self._missing = list(self._rasters)
+
+    def _fingerprints(self) -> list[Fingerprint | None]:
+        return [Fingerprint.of(path) for path in self._files]
+
+    @property
+    def missing(self) -> list[str]:
+        """What is known of the rasters that have not arrived yet."""
+        return [f"{each}: {each.status}" for each in self._missing]
+
+    def are_renewed(self) -> bool:
+        """Return True if an input was renewed since the last call, and all rasters are there."""
+        arrived = [each for each in self._rasters if each.next(0) is not None]
+        self._missing = [each for each in self._missing if each not in arrived]
+        return (bool(arrived) or self._has_settled()) and not self._missing
+
+    def _has_settled(self) -> bool:
+        marks, now = self._fingerprints(), time.monotonic()
+        if marks != self._marks:
+            self._marks, self._changed_at = marks, now
+        if self._changed_at is None or now - self._changed_at < _SETTLE:
+            return False
+        self._changed_at = None
+        return True
+
+
+def _files(configs: Sequence[Config], table: Path | None) -> list[Path]:
+    """Return the files besides rasters on which the maps depend."""
+    layers = [planned.settings for config in configs for planned in configured_layers(config)]
+    paths = {getattr(settings, "path", None) for settings in layers}
+    return [*([] if table is None else [table]), *sorted(path for path in paths if isinstance(path, Path))]

@@ -1,0 +1,30 @@
+// Requests to the service. All addresses are relative to the page, so that a proxy can offer it under any path.
+
+/** The data or the run of an address are no longer loaded. */
+export class GoneError extends Error {}
+
+async function json(address, options = {}) {
+  const response = await fetch(address, options);
+  if (response.status === 410) throw new GoneError(address);
+  if (!response.ok) throw new Error(`${response.status} ${address}`);
+  return response.json();
+}
+
+/** Return what the service offers: products, times, layers and regions. */
+export const readCatalog = () => json("catalog", { cache: "no-store" });
+
+/** Return the id of the data that the service uses now. */
+export const readRun = async () => (await json("ready", { cache: "no-store" })).run;
+
+/** Return an address that names the run, with parameters. Empty parameters are left out. */
+export function address(run, path, parameters = {}) {
+  const given = Object.entries(parameters).filter(([, value]) => value !== "" && value != null);
+  const query = new URLSearchParams(given).toString();
+  return `v/${run}/${path}${query ? `?${query}` : ""}`;
+}
+
+/** Return the value at a point in degrees. */
+export function readValue(run, product, time, [lon, lat], signal) {
+  const point = { product, time, lon: lon.toFixed(6), lat: lat.toFixed(6) };
+  return json(address(run, "value", point), { signal });
+}

@@ -1,0 +1,183 @@
+"""Routes of the own interface: regions, maps of any box, tiles and values."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from regionplot.serve.backend import Snapshot
+from regionplot.serve.catalog import Catalog, FieldFacts, ProductFacts
+from regionplot.serve.parameters import named, parse_dpi
+from regionplot.serve.request import (
+    MAX_ZOOM,
+    RASTER,
+    LegendRequest,
+    find_field,
+    find_product,
+    map_request,
+    region_request,
+    tile_request,
+    value_request,
+)
+from regionplot.serve.service import Service, data_headers, parameters_of
+
+_LEGEND = (500, 200)
+"""Usual width and maximum height of legends in pixels."""
+
+
+def routes(service: Service) -> list[Route]:
+    """Return the routes. Addresses below `/v/{run}` name the run, so their answers never change."""
+    maps = _Maps(service)
+    paths = {
+        "/catalog": maps.catalog,
+        "/regions": maps.regions,
+        "/regions/{name}.{format}": maps.region,
+        "/map": maps.map,
+        "/tiles/{product}.json": maps.tile_json,
+        "/tiles/{product}/{z}/{x}/{y}.{format}": maps.tile,
+        "/legend/{product}.{format}": maps.legend,
+        "/value": maps.value,
+    }
+    return [Route(f"{start}{path}", handler) for start in ("", "/v/{run}") for path, handler in paths.items()]
+
+
+class _Maps:
+    """Handlers of the routes."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    def _snapshot(self, request: Request) -> tuple[Snapshot, bool]:
+        run = request.path_params.get("run", "")
+        return self._service.snapshot(run), bool(run)
+
+    async def catalog(self, request: Request) -> Response:
+        """Return what requests can name, as JSON."""
+        catalog = self._snapshot(request)[0].catalog
+        return JSONResponse(catalog_json(catalog), headers=_of_catalog(catalog))
+
+    async def regions(self, request: Request) -> Response:
+        """Return the regions as JSON."""
+        catalog = self._snapshot(request)[0].catalog
+        found = [dataclasses.asdict(region) for region in catalog.regions.values()]
+        return JSONResponse({"run": catalog.run, "regions": found}, headers=_of_catalog(catalog))
+
+    async def region(self, request: Request) -> Response:
+        """Return the map of a region: the bytes that a run writes."""
+        snapshot, is_pinned = self._snapshot(request)
+        parameters, path = parameters_of(request), request.path_params
+        drawing = region_request(parameters, snapshot.catalog, path["name"], path["format"])
+        fact = find_field(find_product(parameters, snapshot.catalog), parameters.text("time"))
+        return await self._service.image(request, snapshot, drawing, fact, is_pinned=is_pinned)
+
+    async def map(self, request: Request) -> Response:
+        """Return a map of a box, without title and color bar."""
+        snapshot, is_pinned = self._snapshot(request)
+        parameters = parameters_of(request)
+        drawing = map_request(parameters, snapshot.catalog)
+        fact = find_field(find_product(parameters, snapshot.catalog), parameters.text("time"))
+        return await self._service.image(request, snapshot, drawing, fact, is_pinned=is_pinned)
+
+    async def tile(self, request: Request) -> Response:
+        """Return an XYZ tile."""
+        snapshot, is_pinned = self._snapshot(request)
+        parameters, path = parameters_of(request), request.path_params
+        place = path["z"], path["x"], path["y"]
+        drawing = tile_request(parameters, snapshot.catalog, path["product"], place, path["format"])
+        fact = find_field(snapshot.catalog.products[path["product"]], parameters.text("time"))
+        return await self._service.image(request, snapshot, drawing, fact, is_pinned=is_pinned)
+
+    async def tile_json(self, request: Request) -> Response:
+        """Return the description of the tiles of a product: TileJSON 3.0.0."""
+        catalog = self._snapshot(request)[0].catalog
+        product = named(request.path_params["product"], catalog.products, "product")
+        return JSONResponse(tile_json(catalog, product), headers=_of_catalog(catalog))
+
+    async def legend(self, request: Request) -> Response:
+        """Return the color bar or legend of a product."""
+        snapshot, is_pinned = self._snapshot(request)
+        parameters, path, settings = parameters_of(request), request.path_params, snapshot.catalog.settings
+        product = named(path["product"], snapshot.catalog.products, "product")
+        named(path["format"], {"png": 1, "webp": 1}, "format")
+        width, height = (
+            parameters.whole(name, 1, settings.max_side, usual)
+            for name, usual in zip(("width", "height"), _LEGEND, strict=True)
+        )
+        fact = find_field(product, parameters.text("time"))
+        drawing = LegendRequest(fact.key, width, height, path["format"], parse_dpi(parameters, "dpi"))
+        return await self._service.image(request, snapshot, drawing, fact, is_pinned=is_pinned)
+
+    async def value(self, request: Request) -> Response:
+        """Return the value at a point as JSON."""
+        snapshot, _ = self._snapshot(request)
+        parameters = parameters_of(request)
+        product = find_product(parameters, snapshot.catalog)
+        fact = find_field(product, parameters.text("time"))
+        drawing = value_request(parameters, snapshot.catalog)
+        reply = await snapshot.draw(drawing)
+        found = {"product": product.name, "lon": drawing.x, "lat": drawing.y, **json.loads(reply.content)}
+        return JSONResponse({**found, **_times(fact), "run": snapshot.catalog.run}, headers=_of_field(snapshot, fact))
+
+
+def _times(fact: FieldFacts) -> dict[str, str]:
+    return {"time": fact.time, "reference_time": fact.reference_time}
+
+
+def _of_field(snapshot: Snapshot, fact: FieldFacts) -> dict[str, str]:
+    headers = data_headers(snapshot.catalog, fact, "")
+    return {name: value for name, value in headers.items() if name != "ETag"}
+
+
+def _of_catalog(catalog: Catalog) -> dict[str, str]:
+    return {"Data-Run": catalog.run, "Cache-Control": "no-cache"}
+
+
+def catalog_json(catalog: Catalog) -> dict[str, Any]:
+    """Return what the viewer and other programs need to know."""
+    return {
+        "title": catalog.settings.title,
+        "attribution": catalog.settings.attribution,
+        "run": catalog.run,
+        "loaded": catalog.loaded,
+        "max_zoom": MAX_ZOOM,
+        "products": [
+            {
+                "name": product.name,
+                "title": product.title,
+                "long_name": product.long_name,
+                "units": product.units,
+                "level": product.level,
+                "bounds": product.bounds,
+                "crs": product.crs,
+                "proj4": product.proj4,
+                "own_bounds": product.own_bounds,
+                "times": [_times(each) for each in product.fields.values()],
+                "default_time": product.default_time,
+                "layers": [RASTER, *product.overlays],
+            }
+            for product in catalog.products.values()
+        ],
+        "regions": [dataclasses.asdict(region) for region in catalog.regions.values()],
+        "size": catalog.size,
+        "formats": list(catalog.suffixes),
+    }
+
+
+def tile_json(catalog: Catalog, product: ProductFacts) -> dict[str, Any]:
+    """Return the description of the tiles of a product. Addresses are relative, because `Host` is not trusted."""
+    return {
+        "tilejson": "3.0.0",
+        "name": product.name,
+        "description": product.long_name,
+        "attribution": catalog.settings.attribution,
+        "scheme": "xyz",
+        "tiles": [f"{catalog.settings.root_path}/v/{catalog.run}/tiles/{product.name}/{{z}}/{{x}}/{{y}}.png"],
+        "minzoom": 0,
+        "maxzoom": MAX_ZOOM,
+        "bounds": product.bounds,
+    }

@@ -1,0 +1,93 @@
+"""Routes of the Web Map Service: GetCapabilities, GetMap, GetFeatureInfo and GetLegendGraphic."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from regionplot.serve.backend import Snapshot
+from regionplot.serve.parameters import Parameters, RequestError, echo
+from regionplot.serve.service import Service, parameters_of
+from regionplot.serve.wms_capabilities import capabilities, exception_report
+from regionplot.serve.wms_request import version_of, wms_legend, wms_map, wms_value
+
+_XML = {"1.3.0": "text/xml", "1.1.1": "application/vnd.ogc.se_xml"}
+Handler = Callable[[Request, Snapshot, Parameters], Awaitable[Response]]
+
+
+def routes(service: Service) -> list[Route]:
+    """Return the routes."""
+    handler = _Wms(service)
+    return [Route("/wms", handler.answer), Route("/v/{run}/wms", handler.answer)]
+
+
+class _Wms:
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._requests: dict[str, Handler] = {
+            "getcapabilities": self._capabilities,
+            "getmap": self._map,
+            "getfeatureinfo": self._value,
+            "getlegendgraphic": self._legend,
+        }
+
+    async def answer(self, request: Request) -> Response:
+        """Answer one request. Faults of the request are an XML document."""
+        snapshot = self._service.snapshot(request.path_params.get("run", ""))
+        parameters = Parameters()
+        try:
+            parameters = parameters_of(request)
+            return await self._handler(parameters)(request, snapshot, parameters)
+        except RequestError as error:
+            version = version_of(parameters)
+            status = error.status if error.status != 404 else 400
+            return Response(exception_report(error, version), status, media_type=_XML[version])
+
+    def _handler(self, parameters: Parameters) -> Handler:
+        name = parameters.needed("request").lower()
+        if parameters.text("service", "WMS").upper() != "WMS":
+            raise RequestError("service must be WMS", locator="service")
+        if name not in self._requests:
+            raise RequestError(f"there is no request {echo(name)}", 400, "OperationNotSupported", "request")
+        return self._requests[name]
+
+    async def _capabilities(self, request: Request, snapshot: Snapshot, parameters: Parameters) -> Response:
+        address = f"{request.url.scheme}://{request.url.netloc}{snapshot.catalog.settings.root_path}/wms?"
+        version = version_of(parameters)
+        media_type = "text/xml" if version == "1.3.0" else "application/vnd.ogc.wms_xml"
+        headers = {"Cache-Control": "no-cache", "Vary": "Host", "Data-Run": snapshot.catalog.run}
+        return Response(capabilities(snapshot.catalog, version, address), media_type=media_type, headers=headers)
+
+    async def _map(self, request: Request, snapshot: Snapshot, parameters: Parameters) -> Response:
+        found = wms_map(parameters, snapshot.catalog)
+        return await self._service.image(request, snapshot, found.drawing, found.fact)
+
+    async def _legend(self, request: Request, snapshot: Snapshot, parameters: Parameters) -> Response:
+        fact, drawing = wms_legend(parameters, snapshot.catalog)
+        return await self._service.image(request, snapshot, drawing, fact)
+
+    async def _value(self, _request: Request, snapshot: Snapshot, parameters: Parameters) -> Response:
+        found, drawing = wms_value(parameters, snapshot.catalog)
+        reply = await snapshot.draw(drawing)
+        product = found.product
+        facts = {"layer": product.name, **json.loads(reply.content), "time": found.fact.time}
+        return _info(facts, parameters.text("info_format", "text/plain"))
+
+
+def _info(facts: dict[str, Any], media_type: str) -> Response:
+    """Return facts about a point as JSON, text or HTML."""
+    if media_type in ("application/json", "application/geo+json"):
+        return JSONResponse(facts)
+    lines = [(str(name), "no data" if value is None else str(value)) for name, value in facts.items() if value != ""]
+    if media_type == "text/plain":
+        return PlainTextResponse("".join(f"{name}: {value}\n" for name, value in lines))
+    if media_type == "text/html":
+        rows = "".join(f"<tr><th>{html.escape(name)}</th><td>{html.escape(value)}</td></tr>" for name, value in lines)
+        return HTMLResponse(f"<!doctype html><meta charset=utf-8><title>Value</title><table>{rows}</table>")
+    raise RequestError(f"there is no format {echo(media_type)}", 400, "InvalidFormat", "info_format")

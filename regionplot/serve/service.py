@@ -1,0 +1,123 @@
+"""Answer requests: look up, compare digests, draw or take from the cache, and name the data in the headers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from email.utils import formatdate
+from functools import partial
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from regionplot.serve.backend import Backend, BusyError, Reply, Snapshot
+from regionplot.serve.cache import ImageCache
+from regionplot.serve.catalog import Catalog, FieldFacts
+from regionplot.serve.metrics import Metrics
+from regionplot.serve.parameters import Parameters, RequestError
+from regionplot.serve.request import Drawing, digest_of
+from regionplot.serve.sharing import SharedDrawings
+from regionplot.settings.serve import ServeSettings
+
+_MEGABYTE = 2**20
+_FOREVER = "public, max-age=31536000, immutable"
+RUN_HEADER, TIME_HEADER, MODEL_HEADER = "Data-Run", "Data-Time", "Data-Reference-Time"
+
+
+class Service:
+    """What all routes share.
+
+    Parameters
+    ----------
+    backend : Backend
+        The processes that draw.
+    settings : ServeSettings
+        The settings at the start.
+    """
+
+    def __init__(self, backend: Backend, settings: ServeSettings) -> None:
+        self.backend, self.metrics = backend, Metrics()
+        self.cache = ImageCache(settings.cache * _MEGABYTE)
+        self._shared = SharedDrawings()
+
+    def snapshot(self, run: str = "") -> Snapshot:
+        """Return the newest generation, or that of a run.
+
+        Raises
+        ------
+        BusyError
+            If no data are loaded yet.
+        RequestError
+            If the data of the run are no longer loaded.
+        """
+        if self.backend.current is None:
+            raise BusyError(2)
+        found = self.backend.find(run) if run else self.backend.current
+        if found is None:
+            raise RequestError("the data of this run are no longer loaded; use the latest run", 410, "Gone", "run")
+        return found
+
+    async def image(
+        self, request: Request, snapshot: Snapshot, drawing: Drawing, fact: FieldFacts, *, is_pinned: bool = False
+    ) -> Response:
+        """Return the answer to a drawing request: 304, from the cache, or drawn now.
+
+        Parameters
+        ----------
+        request : Request
+            The request.
+        snapshot : Snapshot
+            The generation in which the drawing request was looked up.
+        drawing : Drawing
+            What to draw.
+        fact : FieldFacts
+            The field that is drawn.
+        is_pinned : bool
+            True if the address names the run, so that the answer never changes.
+        """
+        digest = digest_of(snapshot.catalog.run, drawing)
+        headers = data_headers(snapshot.catalog, fact, digest, is_pinned=is_pinned)
+        if matches(request.headers.get("if-none-match", ""), digest):
+            return Response(status_code=304, headers=headers)
+        reply = self.cache.get(digest)
+        if reply is not None:
+            self.metrics.count("cache_hits")
+            headers["Server-Timing"] = "cache"
+        else:
+            draw = partial(self._draw, snapshot, drawing, digest)
+            reply = await self._shared.reply(digest, draw, request.receive)
+            headers["Server-Timing"] = server_timing(reply.stages)
+        return Response(reply.content, media_type=reply.media_type, headers=headers)
+
+    async def _draw(self, snapshot: Snapshot, drawing: Drawing, digest: str) -> Reply:
+        reply = await snapshot.draw(drawing)
+        self.cache.put(digest, reply)
+        self.metrics.add_stages(reply.stages)
+        return reply
+
+
+def data_headers(catalog: Catalog, fact: FieldFacts, digest: str, *, is_pinned: bool = False) -> dict[str, str]:
+    """Return the headers that name the data of an answer, and say how long it may be reused."""
+    headers = {
+        "ETag": f'"{digest}"',
+        "Cache-Control": _FOREVER if is_pinned else f"public, max-age={catalog.settings.max_age:.0f}",
+        "Last-Modified": formatdate(fact.modified or catalog.loaded, usegmt=True),
+        RUN_HEADER: catalog.run,
+    }
+    times = {TIME_HEADER: fact.time, MODEL_HEADER: fact.reference_time}
+    return headers | {name: time for name, time in times.items() if time}
+
+
+def matches(condition: str, digest: str) -> bool:
+    """Return True if the header `If-None-Match` names a digest."""
+    tags = (tag.strip().removeprefix("W/") for tag in condition.split(","))
+    return any(tag in ("*", f'"{digest}"') for tag in tags)
+
+
+def server_timing(stages: Mapping[str, float]) -> str:
+    """Return the header `Server-Timing`, in milliseconds."""
+    return ", ".join(f"{stage};dur={seconds * 1000:.1f}" for stage, seconds in stages.items())
+
+
+def parameters_of(request: Request) -> Parameters:
+    """Return the parameters of the address of a request."""
+    return Parameters.of(request.query_params.multi_items())

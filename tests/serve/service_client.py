@@ -1,0 +1,94 @@
+"""An application that draws in this process, and a client that calls it without a socket."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import rasterio
+from PIL import Image
+from rasterio.transform import from_origin
+
+from regionplot.geo.extent import Extent
+from regionplot.geo.region import Region
+from regionplot.serve.app import make_app
+from regionplot.serve.generation import load_generation
+from regionplot.serve.local import LocalBackend
+from regionplot.settings.config import Config
+from regionplot.settings.loading import read_config
+
+REGIONS = [
+    Region("north", Extent(-100, -96, 41, 44), title="North"),
+    Region("south west", Extent(-100, -98, 40, 41.5), title="South <West>"),
+    Region("elsewhere", Extent(10, 12, 41, 44)),
+]
+LEVELS = [0, 10, 20, 30, 40]
+
+
+def write_raster(path: Path, values: np.ndarray, west: float = -100, north: float = 44, cell: float = 0.1) -> Path:
+    """Write a raster in degrees. Its first row is in the north. NaN is missing."""
+    height, width = values.shape
+    profile = {"driver": "GTiff", "width": width, "height": height, "count": 1, "dtype": "float32", "nodata": -9999.0}
+    with rasterio.open(path, "w", crs="EPSG:4326", transform=from_origin(west, north, cell, cell), **profile) as target:
+        target.write(np.where(np.isnan(values), -9999.0, values).astype("float32"), 1)
+    return path
+
+
+def columns(height: int = 40, width: int = 40) -> np.ndarray:
+    """Return values that are the number of their column. The first row is missing."""
+    values = np.tile(np.arange(width, dtype=float), (height, 1))
+    values[0] = np.nan
+    return values
+
+
+@dataclass
+class Client:
+    """Call an ASGI application. Each call is one request."""
+
+    app: Any
+    backend: LocalBackend
+
+    def get(self, address: str, method: str = "GET", **headers: str) -> httpx.Response:
+        """Return the response to one request."""
+
+        async def call() -> httpx.Response:
+            transport = httpx.ASGITransport(self.app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://maps.test") as client:
+                return await client.request(method, address, headers=headers)
+
+        return asyncio.run(call())
+
+    def pixels(self, address: str) -> np.ndarray:
+        """Return the pixels of an image, shape (height, width, 4)."""
+        response = self.get(address)
+        assert response.status_code == 200, response.text
+        return np.asarray(Image.open(io.BytesIO(response.content)).convert("RGBA"))
+
+    @property
+    def run(self) -> str:
+        assert self.backend.current is not None
+        return self.backend.current.catalog.run
+
+
+def make_config(folder: Path, **sections: Any) -> Config:
+    """Return settings for the raster of columns."""
+    raster = write_raster(folder / "columns.tif", columns())
+    base = {
+        "raster": {"path": raster},
+        "colors": {"levels": LEVELS, "colormap": "viridis", "under": "lowest", "over": "highest"},
+        "map": {"size": [300, 200]},
+        "output": {"directory": folder / "output"},
+        "run": {"cache": False},
+    }
+    return read_config({**base, **sections})
+
+
+def make_client(config: Config, regions: list[Region] = REGIONS) -> Client:
+    backend = LocalBackend()
+    backend.replace(load_generation(config, regions))
+    return Client(make_app(backend, config.serve, lambda _line: None), backend)

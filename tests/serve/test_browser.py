@@ -1,0 +1,159 @@
+"""The page in Chromium."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import numpy as np
+import pytest
+from scipy.io import netcdf_file
+from service_process import ServiceProcess, running_service
+
+playwright = pytest.importorskip("playwright.sync_api")
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+
+SETTINGS = """
+[serve]
+title = "Test <maps>"
+workers = 1
+[raster]
+path = "series.nc"
+time = "all"
+[colors]
+levels = [0, 10, 20, 30, 40]
+[map]
+size = [200, 150]
+[run]
+cache = false
+"""
+TABLE = "name,west,east,south,north,title\nnorth,-100,-97,42,44,North\nsouth,-100,-97,40,42,South <b>\n"
+TIMES = ["2026-03-10T00:00:00Z", "2026-03-10T06:00:00Z", "2026-03-10T12:00:00Z"]
+SETTLE = 15_000
+PATIENCE = 30
+
+
+def write_series(folder: Path, add: float = 0) -> None:
+    """Write a raster with three times. At time `t`, all cells are 10 t + `add`."""
+    axes = {"lat": 44 - 0.1 * np.arange(40), "lon": -100 + 0.1 * np.arange(41), "time": 6.0 * np.arange(3)}
+    units = {"lat": "degrees_north", "lon": "degrees_east", "time": "hours since 2026-03-10 00:00"}
+    with netcdf_file(folder / "new.nc", "w") as file:
+        for name, values in axes.items():
+            file.createDimension(name, values.size)
+            axis = file.createVariable(name, "f8", (name,))
+            axis[:], axis.units = values, units[name]
+        depth = file.createVariable("depth", "f4", ("time", "lat", "lon"))
+        depth.units, depth.long_name = "m", "Depth"
+        depth[:] = np.broadcast_to(10 * np.arange(3)[:, None, None] + add, (3, 40, 41))
+    (folder / "new.nc").rename(folder / "series.nc")
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
+    folder = tmp_path_factory.mktemp("page")
+    write_series(folder)
+    (folder / "regionplot.toml").write_text(SETTINGS)
+    (folder / "regions.csv").write_text(TABLE)
+    with running_service(folder, "regions.csv") as started:
+        started.wait_until_ready()
+        yield started
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[object]:
+    with playwright.sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def page(browser, service: ServiceProcess, request: pytest.FixtureRequest) -> Iterator[object]:
+    """A page whose errors fail the test, and whose requests stay on this machine."""
+    width, height = getattr(request, "param", (1100, 700))
+    faults: list[str] = []
+    opened = browser.new_page(viewport={"width": width, "height": height})
+    opened.on("console", lambda message: message.type in ("error", "warning") and faults.append(message.text))
+    opened.on("pageerror", lambda error: faults.append(str(error)))
+    opened.on("request", lambda sent: urlsplit(sent.url).hostname in ("127.0.0.1", None) or faults.append(sent.url))
+    opened.goto(f"http://127.0.0.1:{service.port}/")
+    until(opened, "document.querySelectorAll('#regions li').length === 2")
+    yield opened
+    opened.close()
+    assert [fault for fault in faults if "410" not in fault] == []
+
+
+def until(page, expression: str) -> None:
+    """Wait until an expression is true. Playwright's own function needs a page that allows `eval`."""
+    deadline = time.monotonic() + PATIENCE
+    while not page.evaluate(expression):
+        assert time.monotonic() < deadline, expression
+        page.wait_for_timeout(50)
+
+
+def query(page) -> dict[str, str]:
+    return {name: values[0] for name, values in parse_qs(urlsplit(page.url).query).items()}
+
+
+def test_regions_are_listed_and_the_address_holds_the_state(page) -> None:
+    assert page.locator("#regions li").all_inner_texts() == ["North\n⤢", "South <b>\n⤢"]
+    assert page.title() == "Test <maps>"
+    page.locator("button.region", has_text="South").click()
+    until(page, "new URLSearchParams(location.search).get('lat') < 41.5")
+    assert query(page)["region"] == "south"
+    page.reload()
+    page.wait_for_selector("#regions [aria-current=true]", timeout=SETTLE)
+    assert page.locator("#regions [aria-current=true]").inner_text() == "South <b>"
+
+
+def test_the_map_is_panned_and_a_click_shows_the_value_and_its_series(page) -> None:
+    box = page.locator("#map").bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    before = query(page)["lon"]
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 60, y, steps=4)
+    page.wait_for_timeout(200)
+    page.mouse.up()
+    until(page, f"new URLSearchParams(location.search).get('lon') !== '{before}'")
+    page.mouse.click(x, y)
+    page.wait_for_selector("#series-chart circle", timeout=SETTLE)
+    assert page.locator("#series-chart circle").count() == len(TIMES)
+    assert page.locator("#readout b").inner_text() in ("0 m", "10 m", "20 m")
+    page.keyboard.press("Escape")
+    assert page.locator("#series").is_hidden()
+
+
+def test_keys_choose_times_and_regions_and_open_the_whole_map(page) -> None:
+    page.keyboard.press("j")
+    assert query(page)["region"] == "north"
+    page.locator("#map-frame").focus()
+    page.keyboard.press("[")
+    assert query(page)["time"] in TIMES
+    page.keyboard.press("Enter")
+    until(page, "document.getElementById('sheet-image').naturalWidth === 200")
+    assert page.locator("#sheet-links a").first.get_attribute("href").startswith("v/")
+    page.keyboard.press("Escape")
+    assert page.locator("#sheet").is_hidden()
+
+
+def test_a_renewal_appears_by_itself(page, service: ServiceProcess) -> None:
+    old = page.locator("#legend-image").get_attribute("src")
+    write_series(service.errors.parent, add=5)
+    until(page, f"document.getElementById('legend-image').getAttribute('src') !== '{old}'")
+    page.locator("#map-frame").focus()
+    page.keyboard.press("v")
+    until(page, "/^(5|15|25) m$/.test(document.querySelector('#readout b')?.textContent)")
+
+
+@pytest.mark.parametrize("page", [(1100, 700), (390, 760)], indirect=True, ids=["desktop", "phone"])
+def test_the_page_is_accessible_and_fits(page) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    found = axe.Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
+    assert [each["id"] for each in found if each["impact"] in ("serious", "critical")] == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert page.locator("#map").bounding_box()["height"] > 250

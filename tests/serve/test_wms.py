@@ -1,0 +1,74 @@
+"""The Web Map Service."""
+
+from __future__ import annotations
+
+from xml.etree import ElementTree as ET
+
+import numpy as np
+import pytest
+from service_client import Client
+
+V13 = "/wms?service=WMS&version=1.3.0&request=GetMap&layers=raster&styles=&format=image/png&transparent=true"
+V11 = V13.replace("1.3.0", "1.1.1")
+SIZE = "&width=40&height=40"
+OWN = "/map?bbox=-100,40,-96,44&width=40&height=40"
+
+
+@pytest.mark.parametrize("address", [
+    f"{V13}&crs=CRS:84&bbox=-100,40,-96,44{SIZE}",
+    f"{V13}&crs=EPSG:4326&bbox=40,-100,44,-96{SIZE}",
+    f"{V11}&srs=EPSG:4326&bbox=-100,40,-96,44{SIZE}",
+    f"{V11}&srs=EPSG:4326&bbox=-100,40,-96,44{SIZE}".replace("layers", "LAYERS").replace("bbox", "BBox"),
+])  # fmt: skip
+def test_a_map_equals_the_own_interface_in_each_order_of_axes(client: Client, address: str) -> None:
+    assert (client.pixels(address) == client.pixels(OWN)).all()
+
+
+def test_an_opaque_map_has_the_background(client: Client) -> None:
+    pixels = client.pixels(f"{V13}&crs=CRS:84&bbox=-100,44,-96,48{SIZE}&bgcolor=0x0000FF".replace("=true", "=FALSE"))
+    assert (pixels == (0, 0, 255, 255)).all()
+
+
+@pytest.mark.parametrize("version", ["1.3.0", "1.1.1"])
+def test_capabilities_are_xml_and_name_the_layers(client: Client, version: str) -> None:
+    response = client.get(f"/wms?service=WMS&request=GetCapabilities&version={version}")
+    names = [
+        element.text for element in ET.fromstring(response.text).iter() if element.tag.rpartition("}")[2] == "Name"
+    ]
+    assert "raster" in names
+    assert response.status_code == 200
+
+
+@pytest.mark.parametrize(("address", "code"), [
+    (f"{V13}&crs=CRS:84&bbox=1,2,3{SIZE}", "InvalidParameterValue"),
+    (f"{V13}&crs=EPSG:99999&bbox=1,2,3,4{SIZE}", "InvalidCRS"),
+    (f"{V13}&crs=/etc/passwd&bbox=1,2,3,4{SIZE}", "InvalidCRS"),
+    (f"{V13}&crs=CRS:84&bbox=1,2,3,4{SIZE}".replace("layers=raster", "layers=%3Cb%3E"), "LayerNotDefined"),
+    (f"{V13}&crs=CRS:84&bbox=1,2,3,4{SIZE}".replace("image/png", "image/gif"), "InvalidFormat"),
+    (f"{V13}&crs=CRS:84&bbox=1,2,3,4{SIZE}".replace("styles=", "styles=red"), "StyleNotDefined"),
+    (f"{V13}&crs=CRS:84&bbox=1,2,3,4{SIZE}&time=2001", "InvalidDimensionValue"),
+    ("/wms?service=WMS", "MissingParameterValue"),
+    ("/wms?service=WMS&request=DropTables", "OperationNotSupported"),
+])  # fmt: skip
+def test_a_fault_is_an_xml_report(client: Client, address: str, code: str) -> None:
+    response = client.get(address)
+    assert response.status_code == 400
+    found = ET.fromstring(response.text).find("{*}ServiceException")
+    assert found is not None
+    assert found.get("code") == code
+
+
+@pytest.mark.parametrize(("kind", "shown"), [
+    ("application/json", '"value":34.0'), ("text/plain", "value: 34.0"), ("text/html", "<td>34.0</td>"),
+])  # fmt: skip
+def test_the_value_under_a_pixel(client: Client, kind: str, shown: str) -> None:
+    address = f"{V13}&crs=EPSG:4326&bbox=40,-100,44,-96{SIZE}&query_layers=raster&i=34&j=39&info_format={kind}"
+    response = client.get(address.replace("GetMap", "GetFeatureInfo"))
+    assert response.headers["content-type"].startswith(kind)
+    assert shown in response.text
+
+
+def test_the_legend(client: Client) -> None:
+    pixels = client.pixels("/wms?service=WMS&request=GetLegendGraphic&layer=raster&format=image/png&width=250")
+    assert pixels.shape[1] == 250
+    assert len(np.unique(pixels.reshape(-1, 4), axis=0)) > 4
