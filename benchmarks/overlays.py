@@ -59,12 +59,16 @@ def write_places(folder: Path) -> Path:
 def overlays(weather: Path, places: Path) -> dict[str, dict[str, Any]]:
     """Return the tables of each overlay by its name."""
     wind = {"u": {"band": "u"}, "v": {"band": "v"}, "units": "kt"}
-    names = {"path": places, "rank": "rank"}
+    names, pressure = {"path": places, "rank": "rank"}, {"path": weather, "band": 1}
+    filled = {"levels": [1005, 1020], "fill": ["#0000ff40", "none", "#ff000040"], "hatch": ["/", "none", "."]}
+    classes = {"color_by": "name", "values": ["Texas", "Kansas", "Iowa"], "colors": ["red", "blue", "green"]}
     lines = [{"path": f"sample:{name}"} for name in ("counties", "states", "countries")]
     return {
-        "contours": {"contours": [{"interval": 4, "highs_lows": True, "raster": {"path": weather, "band": 1}}]},
+        "contours": {"contours": [{"interval": 4, "highs_lows": True, "raster": pressure}]},
+        "filled": {"contours": [{**filled, "raster": pressure, "linewidth": 0}]},
         "barbs": {"barbs": [wind]},
         "arrows": {"arrows": [wind]},
+        "streamlines": {"streamlines": [wind]},
         "points": {"points": [{"path": places}]},
         "names": {"labels": [names]},
         "values": {"labels": [{**names, "values": True}]},
@@ -75,6 +79,8 @@ def overlays(weather: Path, places: Path) -> dict[str, dict[str, Any]]:
         "north arrow": {"north_arrow": {"min_angle": 0}},
         "region box": {"region_box": {}},
         "locator": {"locator": {"path": "sample:countries"}},
+        "statistics": {"labels": [{"path": "sample:states", "values": True}]},
+        "classes": {"features": [{"path": "sample:states", **classes}]},
     }
 
 
@@ -97,8 +103,20 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=15, help="number of maps of each kind (default: 15)")
     parser.add_argument("--small", action="store_true", help="use small inputs, to try the benchmark")
     options = parser.parse_args()
-    size, pixels = (60, [300, 200]) if options.small else (1000, [1400, 900])
-    repeat = 1 if options.small else options.repeat
+    print_overlays(1 if options.small else options.repeat, small=options.small)
+
+
+def print_overlays(repeat: int, *, small: bool) -> None:
+    """Print one line for each overlay.
+
+    Parameters
+    ----------
+    repeat : int
+        Number of maps of each kind.
+    small : bool
+        Use small inputs, to try the benchmark.
+    """
+    size, pixels = (60, [300, 200]) if small else (1000, [1400, 900])
     with tempfile.TemporaryDirectory(prefix="regionplot-overlays-") as name:
         weather, places = write_weather(Path(name), size), write_places(Path(name))
         plain: dict[str, Any] = {

@@ -50,6 +50,8 @@ class MapRenderer:
         each map. This changes the speed, but not the maps.
     canvases : Canvases, optional
         Sheets and frames that the renderers of several fields share.
+    style : Style, optional
+        Data, layout and colors of the maps, if the caller has already found them.
 
     Raises
     ------
@@ -69,11 +71,13 @@ class MapRenderer:
     b'PNG'
     """
 
-    def __init__(self, shared: SharedData, maps: int = 1, canvases: Canvases | None = None) -> None:
+    def __init__(
+        self, shared: SharedData, maps: int = 1, canvases: Canvases | None = None, style: Style | None = None
+    ) -> None:
         if not isinstance(shared, SharedData):
             kind = type(shared).__name__
             raise ConfigError(f"the data are of type {kind}; pass SharedData from regionplot.SharedData.load")
-        self.style = Style.of(shared, maps)
+        self.style = style or Style.of(shared, maps)
         self._canvases = canvases or Canvases()
         self._palette = palette_for(self.style)
         self._cache = InkCache.of(self.style, self._palette)

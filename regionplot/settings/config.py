@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import (
@@ -74,6 +74,7 @@ class Config(Section):
     serve: ServeSettings = ServeSettings.model_construct()
     _places: Places = PrivateAttr(default_factory=Places)
     _products: dict[str, Config] = PrivateAttr(default_factory=dict)
+    _panels: tuple[tuple[Config, ...], ...] = PrivateAttr(default=())
     _difference: tuple[str, str] | None = PrivateAttr(default=None)
     _facts: dict[str, object] = PrivateAttr(default_factory=dict)
 
@@ -130,6 +131,16 @@ class Config(Section):
         return self
 
     @property
+    def panels(self) -> tuple[tuple[Config, ...], ...]:
+        """The settings of each panel of a sheet, row by row. Empty if the sheet shows one map."""
+        return self._panels
+
+    def with_panels(self, rows: Sequence[Sequence[Config]]) -> Config:
+        """Store the settings of panels in this config, and return the config."""
+        self._panels = tuple(map(tuple, rows))
+        return self
+
+    @property
     def facts(self) -> Mapping[str, object]:
         """Facts about the field of these settings: `product`, and `time` if it is not in the raster's file.
 
@@ -144,8 +155,8 @@ class Config(Section):
 
     @property
     def has_fields(self) -> bool:
-        """True if a run draws several products or times, or must find out at its start which time it draws."""
-        return bool(self._products) or self.raster.is_series
+        """True if a run draws several products, times or panels, or must find out at its start which time it draws."""
+        return bool(self._products) or self.raster.is_series or self.sheet.panels is not None
 
     @property
     def needs_values(self) -> bool:

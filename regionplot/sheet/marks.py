@@ -2,8 +2,8 @@
 
 Layers yield marks. `render.artists` turns marks into matplotlib artists.
 
-Marks in the panel (`ScaleImage`, `Shade`, `Hatch`, `Path`, `Markers`, `Label`, `Barbs`, `Image`, `AxesCall`) are clipped
-to the panel. `Rectangle` and `Text` lie on the sheet, above everything in the panel.
+Marks in the panel (`ScaleImage`, `Shade`, `Hatch`, `Path`, `Markers`, `Label`, `Barbs`, `Image`, `AxesCall`) are
+clipped to the panel. `Rectangle` and `Text` lie on the sheet, above everything in the panel.
 """
 
 from __future__ import annotations

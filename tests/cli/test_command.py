@@ -385,7 +385,7 @@ LISTS = {"layers", "prepare", *(name for name in LAYERS if layer_settings(name).
 EXAMPLES = {  # keys without a default
     "variable", "crs", "prepared", "vmin", "vmax", "classes", "inputs", "diverging", "colors", "stops", "file", "units",
     "ticks", "draw", "decorate", "load", "time", "level", "member", "levels", "distance", "label_color",
-    "table", "minus", "above", "min_valid", "min_value", "max_value", "when", "on_published",
+    "table", "minus", "panels", "panel_title", "above", "min_valid", "min_value", "max_value", "when", "on_published",
     "tracks",
 }  # fmt: skip
 WITHOUT_DEFAULT = {"band", "norm"}  # the default depends on the raster
