@@ -61,6 +61,7 @@ def make_app(
             Exception: _unexpected,
         },
     )
+    app.router.redirect_slashes = False  # a redirect would name the host that the client has sent
     return Shell(app, settings, service.metrics, log)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from email.utils import formatdate
 from functools import partial
@@ -20,6 +21,7 @@ from regionplot.serve.sharing import SharedDrawings
 from regionplot.settings.serve import ServeSettings
 
 _MEGABYTE = 2**20
+_HOST = re.compile(r"([A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:\d{1,5})?", re.ASCII)
 _FOREVER = "public, max-age=31536000, immutable"
 RUN_HEADER, TIME_HEADER, MODEL_HEADER = "Data-Run", "Data-Time", "Data-Reference-Time"
 
@@ -142,6 +144,17 @@ def matches(condition: str, digest: str) -> bool:
 def server_timing(stages: Mapping[str, float]) -> str:
     """Return the header `Server-Timing`, in milliseconds."""
     return ", ".join(f"{stage};dur={seconds * 1000:.1f}" for stage, seconds in stages.items())
+
+
+def base_address(request: Request, settings: ServeSettings) -> str:
+    """Return the address of the service as the client sees it, without a slash at its end.
+
+    The host comes from the client, so answers with this address are never kept for other clients. A host that is not a
+    plain name or number is replaced.
+    """
+    host = request.headers.get("host", "")
+    scheme = request.scope.get("scheme", "http")
+    return f"{scheme}://{host if _HOST.fullmatch(host) else 'localhost'}{settings.root_path}"
 
 
 def parameters_of(request: Request) -> Parameters:

@@ -77,7 +77,7 @@ class Client:
         async def call() -> httpx.Response:
             transport = httpx.ASGITransport(self.app)
             async with httpx.AsyncClient(transport=transport, base_url="http://maps.test") as client:
-                return await client.request(method, address, headers=headers)
+                return await client.request(method, f"http://maps.test{address}", headers=headers)
 
         return asyncio.run(call())
 
