@@ -19,13 +19,14 @@ import time
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import matplotlib
 import numpy as np
 import psutil
 from inputs import LAYERS, LEVELS, Inputs, make_inputs
+from peer_task import prepare_lines, prepare_raster
 
 SIZE = 5000, 3400
 PORTS = {"regionplot": 18_101, "mapserver": 18_102, "titiler": 18_103}
@@ -52,7 +53,7 @@ fastcgi.server = ("/wms" => (("socket" => "{folder}/mapserver.socket", "bin-path
   "bin-environment" => ("MAPSERVER_CONFIG_FILE" => "{folder}/mapserver.conf"),
   "check-local" => "disable", "max-procs" => {workers}, "min-procs" => {workers})))
 """
-DPI = 96
+DPI, POINTS_PER_INCH = 96, 72
 PROJECTION = '"proj=lcc" "lat_0=39" "lon_0=-96" "lat_1=33" "lat_2=45" "datum=WGS84" "units=m" "no_defs"'
 
 
@@ -65,6 +66,9 @@ class Result:
     median: float
     """Median latency in milliseconds."""
     errors: int
+    answers: int
+    cpu: float = 0.0
+    """CPU time of the service per answer, in milliseconds."""
 
 
 def mapfile(inputs: Inputs) -> str:
@@ -76,15 +80,23 @@ def mapfile(inputs: Inputs) -> str:
         for low, high, color in zip(limits, limits[1:], rows.tolist(), strict=False)
     )
     layers = "\n".join(
-        LINES.format(
-            name=name, path=inputs.folder / f"{name}.shp", width=LAYERS[name] * DPI / 72, projection=PROJECTION
-        )
-        for name in LAYERS
+        LINES.format(name=path.stem, path=line_file(path, inputs), width=width(path), projection=PROJECTION)
+        for path in inputs.layers
     )
-    raster = inputs.folder / "plain.tif"  # without compression, so that MapServer need not decompress
-    if not raster.exists():
-        subprocess.run(["gdal_translate", "-q", "-co", "TILED=YES", inputs.raster(SIZE), raster], check=True)
+    raster = prepare_raster(inputs.raster(SIZE), inputs.folder)  # not compressed, with overviews
     return MAPFILE.format(raster=raster, classes=classes, layers=layers, projection=PROJECTION, compression=2)
+
+
+def line_file(layer: Path, inputs: Inputs) -> Path:
+    """Return a file with the borders of a layer as lines, each border once, and with a spatial index."""
+    path = Path(prepare_lines(layer, inputs.folder)["path"])
+    subprocess.run(["shptree", path], check=True, stdout=subprocess.DEVNULL)
+    return path
+
+
+def width(layer: Path) -> float:
+    """Return the width of the lines of a layer in pixels."""
+    return LAYERS[layer.stem] * DPI / POINTS_PER_INCH
 
 
 @contextmanager
@@ -123,8 +135,6 @@ def mapserver(inputs: Inputs, workers: int) -> Iterator[subprocess.Popen[bytes]]
     folder, port = inputs.folder, PORTS["mapserver"]
     (folder / "snow.map").write_text(mapfile(inputs), encoding="utf-8")
     (folder / "mapserver.conf").write_text(f'CONFIG ENV MS_MAPFILE "{folder}/snow.map" END END\n')
-    for layer in inputs.layers:
-        subprocess.run(["shptree", layer], check=True, stdout=subprocess.DEVNULL)
     text = LIGHTTPD.format(folder=folder, port=port, mapserv=shutil.which("mapserv"), workers=workers)
     (folder / "lighttpd.conf").write_text(text, encoding="utf-8")
     command = [shutil.which("lighttpd") or "lighttpd", "-D", "-f", str(folder / "lighttpd.conf")]
@@ -175,7 +185,25 @@ def measure(url: str, task: str, clients: int, seconds: float) -> Result:
     number, unit = re.search(r"50%\s+([\d.]+)(us|ms|s)", text).groups()
     errors = sum(map(int, re.findall(r"Non-2xx or 3xx responses: (\d+)", text)))
     errors += sum(map(int, re.findall(r"timeout (\d+)", text)))
-    return Result(rate, float(number) * {"us": 0.001, "ms": 1, "s": 1000}[unit], errors)
+    answers = int(re.search(r"(\d+) requests in", text)[1])
+    return Result(rate, float(number) * {"us": 0.001, "ms": 1, "s": 1000}[unit], errors, answers)
+
+
+def measure_cpu(process: subprocess.Popen[bytes], url: str, task: str, clients: int, seconds: float) -> Result:
+    """Measure as `measure`, and the CPU time of all processes of the service."""
+    before = cpu_seconds(process)
+    found = measure(url, task, clients, seconds)
+    return replace(found, cpu=1000 * (cpu_seconds(process) - before) / max(1, found.answers))
+
+
+def cpu_seconds(process: subprocess.Popen[bytes]) -> float:
+    """Return the CPU time of a process and its children."""
+    parent, total = psutil.Process(process.pid), 0.0
+    for each in (parent, *parent.children(recursive=True)):
+        with suppress(psutil.Error):
+            times = each.cpu_times()
+            total += times.user + times.system
+    return total
 
 
 def memory(process: subprocess.Popen[bytes]) -> float:
@@ -227,7 +255,9 @@ def compare(services: dict, inputs: Inputs, options: argparse.Namespace) -> tupl
                         continue
                     url = address(name, task, inputs)
                     measure(url, task, options.clients, options.seconds / 2)  # fills the caches of GDAL
-                    rates.setdefault((name, task), []).append(measure(url, task, options.clients, options.seconds))
+                    rates.setdefault((name, task), []).append(
+                        measure_cpu(process, url, task, options.clients, options.seconds)
+                    )
                     latencies.setdefault((name, task), []).append(measure(url, task, 2, options.seconds / 2))
                 sizes[name] = max(sizes.get(name, 0), memory(process))
     return rates, latencies, sizes
@@ -235,18 +265,18 @@ def compare(services: dict, inputs: Inputs, options: argparse.Namespace) -> tupl
 
 def _print(found: tuple[Found, Found, dict[str, float]]) -> None:
     rates, latencies, sizes = found
-    ours = {
-        task: statistics.median(r.rate for r in results)
-        for (name, task), results in rates.items()
-        if name == "regionplot"
-    }
-    print(f"{'service':12} {'task':8} {'per second':>10} {'ours / it':>10} {'median ms':>10} {'errors':>7}")
+    own = {task: results for (name, task), results in rates.items() if name == "regionplot"}
+    print("ratio: answers of regionplot per answer of the service; cpu ratio: CPU time of the service by ours")
+    print(
+        f"{'service':12} {'task':8} {'per s':>8} {'ratio':>7} {'median ms':>10} {'cpu ms':>8} {'cpu ratio':>9} errors"
+    )
     for (name, task), results in rates.items():
-        rate = statistics.median(result.rate for result in results)
+        rate, cpu = (statistics.median(getattr(result, key) for result in results) for key in ("rate", "cpu"))
+        ours, our_cpu = (statistics.median(getattr(r, key) for r in own.get(task, results)) for key in ("rate", "cpu"))
         median = statistics.median(result.median for result in latencies[name, task])
-        ratio = ours.get(task, 0) / rate if rate else float("inf")
         errors = sum(result.errors for result in (*results, *latencies[name, task]))
-        print(f"{name:12} {task:8} {rate:10.1f} {ratio:10.2f} {median:10.1f} {errors:7d}")
+        row = f"{rate:8.1f} {ours / rate:7.2f} {median:10.1f} {cpu:8.2f} {cpu / our_cpu:9.2f} {errors}"
+        print(f"{name:12} {task:8} {row}")
     for name, size in sizes.items():
         print(f"{name:12} memory {size:8.0f} MB")
 

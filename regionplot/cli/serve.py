@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +18,26 @@ from regionplot.system.guard import continue_after
 from regionplot.system.guard import handle_signals as release_signals
 
 _DEFAULT_NAME = "regionplot.toml"
+_TABLES = frozenset({".csv", ".tsv", ".txt", ".geojson", ".json", ".shp", ".gpkg", ".fgb", ".zip", ".parquet", ""})
+"""Suffixes of tables of regions. A file with another suffix is a raster."""
+_REPEAT_SECONDS = 60.0
+_MAX_SHOWN = 1000
 _MISSING = "the map service needs more packages; install them with: pip install 'regionplot[serve]'"
 
 
 @click.command(cls=OnceCommand, short_help="Serve maps over HTTP.")
-@click.argument("regions", metavar="[REGIONS]", required=False, type=click.Path(path_type=Path))
+@click.argument("source", metavar="[REGIONS|FILE|FOLDER]", required=False, type=click.Path(path_type=Path))
 @click.option("-c", "--config", "config_file", metavar="FILE", type=click.Path(path_type=Path), help="Settings (TOML).")
 @click.option("--raster", metavar="PATH", help="Raster to draw; sample:relief is built in.")
 @click.option("--bind", metavar="HOST:PORT", help="Address; default: 127.0.0.1:8080. unix:PATH is a Unix socket.")
 @click.option("-j", "--workers", metavar="N|auto", help="Processes that draw; auto is one per usable CPU.")
 @click.option("--root-path", metavar="PATH", help="Path under which a proxy offers the service, such as /maps.")
 @click.option("-q", "--quiet", is_flag=True, help="Print only errors, and no access log.")
-def serve(regions: Path | None, config_file: Path | None, *, quiet: bool, **options: Any) -> int:
+def serve(source: Path | None, config_file: Path | None, *, quiet: bool, **options: Any) -> int:
     """Serve maps of the rasters in the settings over HTTP, until SIGTERM. Renewed rasters are used by themselves.
+
+    With a table of regions, also serve the map of each region. Without settings, serve each variable of a raster FILE,
+    or of all rasters in a FOLDER.
 
     SIGHUP reads the settings and the table again. Exit codes: 0 ended by SIGTERM or SIGINT; 2 bad command line,
     settings, table or address; 3 an input is unreadable.
@@ -43,14 +51,19 @@ def serve(regions: Path | None, config_file: Path | None, *, quiet: bool, **opti
         raise ConfigError(_MISSING) from error
     from regionplot.serve.parent import Loaded, Parent, handle_signals  # noqa: PLC0415 (so that --help is fast)
 
-    logging.basicConfig(format="regionplot: %(message)s", level=logging.WARNING)
+    _log_to_stderr()
     overrides = _overrides(options)
-    path = _settings_file(config_file, regions, overrides)
+    regions = source if source is not None and _is_table(source) else None
+    path = _settings_file(config_file, regions, overrides) if regions == source else None
 
     def read() -> Loaded:
         from regionplot.regions.table import read_regions  # noqa: PLC0415
         from regionplot.settings.loading import read_config_before_arrival  # noqa: PLC0415
 
+        if source is not None and regions is None:
+            from regionplot.cli.served_files import served_tables  # noqa: PLC0415 (imports rasterio)
+
+            return Loaded(read_config_before_arrival(served_tables(source), overrides), (), None)
         config = read_config_before_arrival(path, overrides)
         return Loaded(config, read_regions(regions, config.regions) if regions else (), regions)
 
@@ -60,6 +73,34 @@ def serve(regions: Path | None, config_file: Path | None, *, quiet: bool, **opti
         continue_after(number)
     release_signals()
     return parent.run()
+
+
+class _Once(logging.Filter):
+    """Leave out a message that was shown less than a minute ago. Generations load the same files again and again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._shown: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        text, now = record.getMessage(), time.monotonic()
+        is_new = now - self._shown.get(text, float("-inf")) > _REPEAT_SECONDS
+        if is_new:
+            if len(self._shown) >= _MAX_SHOWN:
+                self._shown.clear()
+            self._shown[text] = now
+        return is_new
+
+
+def _log_to_stderr() -> None:
+    handler = logging.StreamHandler()
+    handler.addFilter(_Once())
+    logging.basicConfig(format="regionplot: %(message)s", level=logging.WARNING, handlers=[handler])
+
+
+def _is_table(path: Path) -> bool:
+    """Return True if a path is not a folder, and its suffix is not one of rasters."""
+    return not path.is_dir() and path.suffix.lower() in _TABLES
 
 
 def _overrides(options: dict[str, Any]) -> dict[str, dict[str, Any]]:

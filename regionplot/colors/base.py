@@ -22,7 +22,6 @@ from regionplot.colors.names import rgba_of
 from regionplot.geo.axis_cells import Sample
 from regionplot.geo.extent import PanelGrid
 from regionplot.geo.grid import GridGeometry
-from regionplot.geo.sampling import sample
 from regionplot.sheet.key import Key
 
 
@@ -78,6 +77,11 @@ class PaletteScale(Scale):
     def nodata(self) -> int:
         return len(self.palette) - 1
 
+    @property
+    def clear_rows(self) -> NDArray[np.bool_]:
+        """True for rows of the palette that show only the background: missing data, and colors that are `none`."""
+        return np.asarray(np.arange(len(self.palette)) == self.nodata)
+
     @override
     def rgba(self, codes: Codes) -> NDArray[np.uint8]:
         packed = self.palette.view(np.uint32).ravel()
@@ -91,6 +95,8 @@ class PaletteScale(Scale):
     def sample(
         self, values: NDArray[Any], geometry: GridGeometry, panel: PanelGrid, crs: pyproj.CRS, resampling: str
     ) -> Sample:
+        from regionplot.geo.sampling import sample  # noqa: PLC0415 (needed only after the raster is read)
+
         return sample(values, geometry, panel, crs, resampling)
 
     @override

@@ -68,6 +68,12 @@ class ClassScale(PaletteScale):
     def is_classed(self) -> bool:
         return True
 
+    @property
+    @override
+    def clear_rows(self) -> NDArray[np.bool_]:
+        rgba = [rgba_of(color) for color in (_NONE, *self.classifier.colors)]
+        return np.append(np.array([row[3] == 0 for row in rgba]), np.True_)
+
     @override
     def key(self) -> LegendKey:
         values = np.array([[item.value for item in self.shown]], dtype=float)

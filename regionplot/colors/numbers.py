@@ -111,6 +111,12 @@ class ColorScale(PaletteScale):
     def is_classed(self) -> bool:
         return self.levels is not None
 
+    @property
+    @override
+    def clear_rows(self) -> NDArray[np.bool_]:
+        rows = self.colors.table(self.settings)[:-1]
+        return np.append(np.array([row[3] == 0 for row in rows]), np.True_)
+
     @override
     def key(self) -> ColorBarKey:
         levels = None if self.levels is None else tuple(self.levels)

@@ -100,6 +100,11 @@ class Region:
         return replace(self, extent=extent, crs=crs, attributes={**self.attributes, "lon": lon, "lat": lat}, track=None)
 
     @property
+    def at_start(self) -> Region:
+        """The region at the first time of its track. A region that does not move is returned unchanged."""
+        return self if self.track is None else self.at(self.track.fixes[0][0])
+
+    @property
     def fields(self) -> Mapping[str, str]:
         """Values for templates: the columns of the row, `name` and `title`."""
         return MappingProxyType({**self.attributes, "name": self.name, "title": self.title})

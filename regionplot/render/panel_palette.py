@@ -49,7 +49,7 @@ class PanelPalette:
         layers : iterable of Layer
             The layers over the raster.
         background : str or None
-            Color of pixels without data. None: they are transparent.
+            Color of pixels that show only the background, such as those without data. None: they are transparent.
 
         Returns
         -------
@@ -60,43 +60,42 @@ class PanelPalette:
         ink = ink_of_layers(layers)
         if ink is None or not isinstance(scale, PaletteScale) or not scale.is_classed:
             return None
-        table = scale.palette[:, :3].astype(float)
-        rows, owner = np.unique(scale.palette[:-1, :3], axis=0, return_inverse=True)
-        shades = (_SIZE - len(table) - 1 - _FRAME_SHADES) // (len(rows) + 1)
+        clear = scale.clear_rows
+        rows, owner = np.unique(scale.palette[~clear, :3], axis=0, return_inverse=True)
+        shades = (_SIZE - len(clear) - 1 - _FRAME_SHADES) // (len(rows) + 1)
         if shades < _MIN_SHADES:
             return None
+        owners = np.full(len(clear), len(rows))
+        owners[~clear] = owner.reshape(-1)
         steps = np.linspace(0, 1, shades + 2)[1:-1]
         colors = np.vstack([rows, _paper(background)])
-        return cls(
-            _colors(table, colors, steps, ink, background),
-            _lookup(len(table), np.append(owner.reshape(-1), len(rows)), steps, ink),
-            int(np.argmin(ink)),
-        )
+        table = _colors(colors[owners], colors, steps, ink)
+        if background is None:
+            over = slice(len(table) - 1 - len(steps), len(table) - 1)
+            table[over] = np.rint(np.column_stack([np.tile(ink, (len(steps), 1)), steps * _FULL]))
+            table[: len(clear)][clear, 3] = 0
+        return cls(table, _lookup(owners, steps, ink), int(np.argmin(ink)))
 
 
 def _paper(background: str | None) -> Floats:
     return np.asarray(np.ones(3) if background is None else opaque_background(background)) * float(_FULL)
 
 
-def _colors(table: Floats, rows: Floats, steps: Floats, ink: Floats, background: str | None) -> Bytes:
-    """Return the palette: rows of the scale, shades of each color, and the ink. The last color is that of no data."""
+def _colors(table: Floats, rows: Floats, steps: Floats, ink: Floats) -> Bytes:
+    """Return an opaque palette: the codes, the shades of each color, and the ink. The last color is the background."""
     shades = (rows[:, None] + steps[:, None] * (ink - rows[:, None])).reshape(-1, 3)
     rgb = np.vstack([table, shades, ink])
-    alpha = np.full(len(rgb), _FULL, float)
-    nodata = len(table) - 1
-    rgb[nodata] = rows[-1]
-    if background is None:
-        over = slice(len(rgb) - 1 - len(steps), len(rgb) - 1)
-        rgb[over], alpha[over], alpha[nodata] = ink, steps * _FULL, 0
-    return np.asarray(np.rint(np.column_stack([rgb, alpha])).astype(np.uint8))
+    return np.column_stack([np.rint(rgb), np.full(len(rgb), _FULL)]).astype(np.uint8)
 
 
-def _lookup(codes: int, owner: NDArray[np.intp], steps: Floats, ink: Floats) -> Bytes:
+def _lookup(owners: NDArray[np.intp], steps: Floats, ink: Floats) -> Bytes:
+    """Return the row of the palette for each code and each value of the ink."""
+    codes = len(owners)
     darkness = (_FULL - np.arange(_FULL + 1)) / (_FULL - ink.min())
     step = np.clip(np.rint(darkness * (len(steps) + 1)).astype(int), 0, len(steps) + 1)
-    shaded = codes + owner[:, None] * len(steps) + step - 1
+    shaded = codes + owners[:, None] * len(steps) + step - 1
     shaded = np.where(step == 0, np.arange(codes)[:, None], shaded)
-    last = codes + (owner.max() + 1) * len(steps)
+    last = codes + (owners.max() + 1) * len(steps)
     return np.asarray(np.where(step == len(steps) + 1, last, shaded), np.uint8)
 
 
@@ -119,7 +118,7 @@ def used_palette(scale: PaletteScale, codes: NDArray[Any], background: str | Non
 
 
 def palette_of(scale: PaletteScale, background: str | None) -> Bytes:
-    """Return the colors of a scale, shape (n, 4). The last color is that of no data."""
+    """Return the colors of a scale, shape (n, 4)."""
     table = scale.palette.copy()
-    table[-1] = (*np.rint(_paper(background)), 0 if background is None else _FULL)
+    table[scale.clear_rows] = (*np.rint(_paper(background)), 0 if background is None else _FULL)
     return table

@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -32,7 +32,7 @@ from regionplot.render.drawn_marks import DrawnMarks
 from regionplot.render.ink_drawing import InkCanvas
 from regionplot.render.palette import PACKED_WHITE, WHITE
 from regionplot.render.panel_palette import PanelPalette, palette_of, used_palette
-from regionplot.render.shading import shade
+from regionplot.render.shading import change_colors
 from regionplot.render.sheets import scale_for
 from regionplot.shared.data import SharedData
 from regionplot.sheet.layout import Box, Layout, Page
@@ -41,8 +41,8 @@ from regionplot.sheet.view import View
 from regionplot.system.stopwatch import Stopwatch
 from regionplot.writers.picture import Bytes
 
-_MAX_CANVASES = 4
-"""Number of canvases that are kept, one per size of image."""
+_MAX_KEPT = 4_194_304
+"""Number of pixels of the canvases that are kept, one per size of image."""
 _MAX_PALETTES = _MAX_LAYOUTS = 16
 _EVERY_PIXEL = 1 << 62
 """Number of pixels that a service draws. Classifying all cells once is always cheaper."""
@@ -86,7 +86,7 @@ class PanelCanvases:
     """The canvases of a process. Those that were used last are kept."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[Any, InkCanvas] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, tuple[int, int], float], Any] = OrderedDict()
 
     def ink(self, layout: Layout, layers: Sequence[Layer]) -> InkCanvas:
         """Return a canvas for the ink of layers: of matplotlib's compiled modules alone, if they suffice."""
@@ -103,11 +103,13 @@ class PanelCanvases:
 
         return self._found(("full", layout.size, layout.dpi), lambda: Canvas(layout))
 
-    def _found(self, key: Any, make: Any) -> Any:
-        canvas = self._kept.pop(key, None)
-        while len(self._kept) >= _MAX_CANVASES:
+    def _found(self, key: tuple[str, tuple[int, int], float], make: Callable[[], Any]) -> Any:
+        canvas = self._kept.pop(key, None) or make()
+        pixels = key[1][0] * key[1][1]
+        while self._kept and pixels + sum(width * height for _, (width, height), _ in self._kept) > _MAX_KEPT:
             self._kept.popitem(last=False)
-        self._kept[key] = canvas = canvas or make()
+        if pixels <= _MAX_KEPT:
+            self._kept[key] = canvas
         return canvas
 
 
@@ -263,17 +265,19 @@ class PanelPainter:
         with canvas.style():
             self._draw_layers(canvas, style.below, sheet)
             if style.has_raster:
-                pixels = self.scale.rgba(sheet.codes)
-                np.copyto(buffer, pixels, where=(sheet.codes != self.scale.nodata)[..., None])
+                np.copyto(buffer, self.scale.rgba(sheet.codes), where=self._shows_data(sheet.codes)[..., None])
             self._draw_layers(canvas, style.above, sheet)
         return PanelImage(buffer.copy(), None)
 
-    @staticmethod
-    def _draw_layers(canvas: Any, layers: Sequence[Layer], sheet: Sheet) -> None:
+    def _shows_data(self, codes: Codes) -> NDArray[np.bool_]:
+        if isinstance(self.scale, PaletteScale):
+            return np.asarray(~self.scale.clear_rows[codes])
+        return np.asarray(codes != self.scale.nodata)
+
+    def _draw_layers(self, canvas: Any, layers: Sequence[Layer], sheet: Sheet) -> None:
         if layers:
             marks = DrawnMarks.of(layers, sheet)
-            for mark in marks.shades:
-                shade(canvas.buffer, mark)
+            change_colors(canvas.buffer, sheet.codes, self.scale.nodata, marks.shades)
             canvas.draw_in_panel(marks.in_panel, sheet.view)
 
 

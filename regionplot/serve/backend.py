@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from regionplot.serve.catalog import Catalog
+from regionplot.serve.metatiles import MetatileRequest
 from regionplot.serve.request import Drawing
 
 
@@ -18,6 +19,16 @@ class Reply:
     media_type: str
     stages: Mapping[str, float] = field(default_factory=dict)
     """Seconds of each stage. `queue` is the time before a worker began."""
+    parts: tuple[int, ...] = ()
+    """Sizes of the contents of several tiles, which follow one another. Empty: there is one content."""
+
+    def split(self) -> list[Reply]:
+        """Return one reply for each part."""
+        replies, start = [], 0
+        for size in self.parts:
+            replies.append(Reply(self.content[start : start + size], self.media_type, self.stages))
+            start += size
+        return replies
 
 
 class BusyError(Exception):
@@ -41,7 +52,7 @@ class Snapshot(Protocol):
         """The products, times, layers and regions that requests can name."""
         ...
 
-    async def draw(self, drawing: Drawing) -> Reply:
+    async def draw(self, drawing: Drawing | MetatileRequest) -> Reply:
         """Draw a request. If the coroutine is cancelled while the request waits, the request is dropped.
 
         Raises

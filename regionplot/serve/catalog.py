@@ -59,6 +59,8 @@ class ProductFacts:
     """Bounds of the raster in the CRS of the maps."""
     overlays: tuple[str, ...]
     """Names of the layers over the raster, from bottom to top."""
+    labeled: frozenset[str] = frozenset()
+    """Those of the overlays that draw labels, so that their tiles are drawn together."""
     level: str = ""
     long_name: str = ""
 

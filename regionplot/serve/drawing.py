@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 import pyproj
 
-from regionplot.errors import ConfigError, NoOverlapError, RegionError
+from regionplot.errors import ConfigError, NoOverlapError, RegionError, RegionplotError
 from regionplot.geo.crs import is_drawable
 from regionplot.geo.extent import Extent, PanelGrid
 from regionplot.geo.foreign_crs import parse_code
+from regionplot.geo.project import project_extent
 from regionplot.geo.sampling import sample
 from regionplot.geo.upright import Upright, upright
 from regionplot.inputs.color_tables import RgbBands
@@ -29,7 +30,10 @@ from regionplot.runs.digests import MapDigests
 from regionplot.runs.task import image_metadata
 from regionplot.serve.catalog import FORMATS, SHEET_FORMATS, Box
 from regionplot.serve.generation import Generation, LoadedField
+from regionplot.serve.metatiles import MetatileRequest
 from regionplot.serve.parameters import RequestError
+from regionplot.serve.recolored import PixelPainter, recolored
+from regionplot.serve.recoloring import Recoloring
 from regionplot.serve.request import RASTER, Drawing, LegendRequest, MapRequest, RegionRequest, ValueRequest
 from regionplot.shared.data import SharedData
 from regionplot.system.stopwatch import Stopwatch
@@ -50,6 +54,8 @@ class Answer:
     media_type: str
     stages: Mapping[str, float]
     """Seconds of each stage."""
+    parts: tuple[int, ...] = ()
+    """Sizes of the contents of several tiles, which follow one another. Empty: there is one content."""
 
 
 @dataclass(frozen=True)
@@ -97,8 +103,8 @@ class Drawer:
 
     def __init__(self, generation: Generation) -> None:
         self._generation = generation
-        canvases = PanelCanvases()
-        self._painters = {key: PanelPainter(each.data, canvases) for key, each in generation.fields.items()}
+        self._canvases = PanelCanvases()
+        self._painters = {key: PanelPainter(each.data, self._canvases) for key, each in generation.fields.items()}
         self._sheets: OrderedDict[Any, _Sheets] = OrderedDict()
         self._draw: dict[type, Callable[[Any, Stopwatch], tuple[bytes, str]]] = {
             MapRequest: self._map,
@@ -125,7 +131,7 @@ class Drawer:
             with suppress(RequestError):  # the region may lie outside the raster
                 self(RegionRequest(catalog.default_product.field("").key, region, "png"))
 
-    def __call__(self, drawing: Drawing) -> Answer:
+    def __call__(self, drawing: Drawing | MetatileRequest) -> Answer:
         """Draw one request.
 
         Raises
@@ -136,19 +142,43 @@ class Drawer:
             If the data cannot be read.
         """
         watch = Stopwatch()
+        if isinstance(drawing, MetatileRequest):
+            tiles = self._metatile(drawing, watch)
+            return Answer(b"".join(tiles), FORMATS[drawing.whole.format], watch.seconds, tuple(map(len, tiles)))
         content, media_type = self._draw[type(drawing)](drawing, watch)
         return Answer(content, media_type, watch.seconds)
 
     def _map(self, request: MapRequest, watch: Stopwatch) -> tuple[bytes, str]:
-        field, crs = self._generation.fields[request.field], _parsed_crs(request.crs)
-        extent = crs.extent(request.box, authority_axes=request.authority_axes)
-        panel = PanelGrid(extent, request.width, request.height)
-        style = self._style(request, field, crs.upright.crs)
-        watch.lap("prepare")
-        image = self._painters[request.field].draw(panel, crs.upright.crs, style, watch)
-        content = encode_image(image, request.format)
+        content = encode_image(self._panel(request, watch), request.format)
         watch.lap("encode")
         return content, FORMATS[request.format]
+
+    def _metatile(self, request: MetatileRequest, watch: Stopwatch) -> list[bytes]:
+        """Draw a metatile and return its tiles, row by row."""
+        whole = self._panel(request.whole, watch)
+        height, width = request.whole.height // request.rows, request.whole.width // request.columns
+        tiles = [
+            encode_image(PanelImage(np.ascontiguousarray(tile), whole.palette), request.whole.format)
+            for row in np.split(whole.image, range(height, request.whole.height, height))
+            for tile in np.split(row, range(width, request.whole.width, width), axis=1)
+        ]
+        watch.lap("encode")
+        return tiles
+
+    def _panel(self, request: MapRequest, watch: Stopwatch) -> PanelImage:
+        field, crs = self._generation.fields[request.field], _parsed_crs(request.crs)
+        panel = PanelGrid(_extent(request, crs), request.width, request.height)
+        style = self._style(request, field, crs.upright.crs)
+        watch.lap("prepare")
+        painter = self._painter(request.field, request.recoloring, panel, crs.upright.crs)
+        return painter.draw(panel, crs.upright.crs, style, watch)
+
+    def _painter(self, key: str, recoloring: Recoloring | None, panel: PanelGrid, crs: pyproj.CRS) -> PanelPainter:
+        """Return the painter of a field. If the request chooses colors, it is made for this image."""
+        if recoloring is None:
+            return self._painters[key]
+        data = recolored(self._generation.fields[key].data, recoloring)
+        return PixelPainter(data.with_scale_of(panel, crs), self._canvases)
 
     def _style(self, request: MapRequest, field: LoadedField, crs: pyproj.CRS) -> PanelStyle:
         names = request.layers
@@ -188,9 +218,24 @@ class Drawer:
     def _legend(self, request: LegendRequest, watch: Stopwatch) -> tuple[bytes, str]:
         from regionplot.render.key_image import draw_key  # noqa: PLC0415 (few requests)
 
-        image = draw_key(self._generation.fields[request.field].data, request.width, request.height, request.dpi)
+        data = self._generation.fields[request.field].data
+        if request.recoloring is not None:
+            data = recolored(data, request.recoloring)
+        image = draw_key(data, request.width, request.height, request.dpi)
         watch.lap("draw")
         return encode_image(PanelImage(image, None), request.format), FORMATS[request.format]
+
+
+def _extent(request: MapRequest, crs: _RequestCrs) -> Extent:
+    """Return the limits of a map in its CRS."""
+    own = _parsed_crs(request.box_crs) if request.box_crs else crs
+    extent = own.extent(request.box, authority_axes=request.authority_axes)
+    if own is crs:
+        return extent
+    try:
+        return project_extent(extent, own.upright.crs, crs.upright.crs)
+    except RegionplotError:
+        raise RequestError("the box cannot be projected to this CRS", locator="crs") from None
 
 
 def value_at(data: SharedData, x: float, y: float, crs: pyproj.CRS) -> float | str | None:

@@ -16,6 +16,7 @@ import uvicorn
 
 from regionplot.serve.app import make_app
 from regionplot.serve.channel import receive, send
+from regionplot.serve.connection import Connection
 from regionplot.serve.pool import RemoteSnapshot
 from regionplot.settings.serve import ServeSettings
 
@@ -168,6 +169,7 @@ def front_main(listener: socket.socket, parent: socket.socket, settings: ServeSe
     backend = RemoteBackend(parent, log)
     config = uvicorn.Config(
         make_app(backend, settings, log),
+        http=Connection,
         log_config=None,
         access_log=False,
         server_header=False,

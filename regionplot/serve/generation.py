@@ -46,7 +46,9 @@ from regionplot.sheet.view import axes_of
 from regionplot.text import plain_text, units_label
 
 logger = logging.getLogger(__name__)
-_NOT_ON_PANELS = frozenset({"credit", "scale_bar", "focus", "graticule"})
+_NOT_ON_PANELS = frozenset(
+    {"credit", "scale_bar", "focus", "graticule", "missing", "logo", "locator", "north_arrow", "region_box"}
+)
 """Layers that only suit a whole sheet. The step of the graticule depends on the image, so tiles would not match."""
 _MAX_NAME = 60
 _MORE_CRS = 3
@@ -116,7 +118,7 @@ class LoadedField:
         found = next((each for each in self.by_crs if same_crs(each[0], crs)), None)
         if found is None:
             config = self.data.config
-            context = LoadContext(config, crs, self.data.description, array_cache(config), loaded=loaded)
+            context = LoadContext(config, crs, self.data.description, cache=array_cache(config), loaded=loaded)
             found = crs, dict(zip(self.planned, load_layers(self.planned.values(), context), strict=True))
             if len(self.by_crs) >= len(config.serve.projections) + _MORE_CRS:
                 del self.by_crs[-_MORE_CRS]
@@ -248,6 +250,7 @@ def _product(name: str, fields: Sequence[LoadedField]) -> ProductFacts:
         proj4=_proj4(data.crs),
         own_bounds=_bounds(extent, geometry.crs, data.crs),
         overlays=tuple(fields[0].planned),
+        labeled=frozenset(name for name, one in fields[0].planned.items() if one.layer.label_order),
         level=plain_text(str(description.get("level", ""))),
         long_name=long_name,
     )

@@ -17,6 +17,7 @@ from regionplot.serve.backend import DrawingFailedError, Reply
 from regionplot.serve.catalog import Catalog
 from regionplot.serve.drawing import Drawer
 from regionplot.serve.generation import Generation, load_generation
+from regionplot.serve.metatiles import MetatileRequest
 from regionplot.serve.parameters import RequestError
 from regionplot.serve.request import Drawing
 from regionplot.serve.shell import Shell
@@ -38,7 +39,7 @@ class LocalSnapshot:
         self._drawer = Drawer(generation)
         self._pool = ThreadPoolExecutor(1)
 
-    async def draw(self, drawing: Drawing) -> Reply:
+    async def draw(self, drawing: Drawing | MetatileRequest) -> Reply:
         """Draw a request in the thread. See `backend.Snapshot`."""
         try:
             answer = await asyncio.get_running_loop().run_in_executor(self._pool, self._drawer, drawing)
@@ -46,7 +47,7 @@ class LocalSnapshot:
             raise
         except Exception as error:
             raise DrawingFailedError(str(error)) from error
-        return Reply(answer.content, answer.media_type, answer.stages)
+        return Reply(answer.content, answer.media_type, answer.stages, answer.parts)
 
     def close(self) -> None:
         """End the thread."""

@@ -22,6 +22,7 @@ from regionplot.serve.backend import BusyError, DrawingFailedError, Reply
 from regionplot.serve.catalog import Catalog
 from regionplot.serve.channel import SharedBuffer, receive, receive_job, send
 from regionplot.serve.host import KILL, READY, WORKER
+from regionplot.serve.metatiles import MetatileRequest
 from regionplot.serve.parameters import RequestError
 from regionplot.serve.request import Drawing, digest_of
 from regionplot.serve.worker import Done, Failed, Refused
@@ -104,7 +105,7 @@ class RemoteSnapshot:
         """Number of workers."""
         return len(self._workers)
 
-    async def draw(self, drawing: Drawing) -> Reply:
+    async def draw(self, drawing: Drawing | MetatileRequest) -> Reply:
         """Draw a request in a worker. See `backend.Snapshot.draw`."""
         digest = digest_of("", drawing)
         self._refuse_killer(digest)
@@ -115,11 +116,11 @@ class RemoteSnapshot:
             try:
                 return await self._draw_in(worker, drawing, queued)
             except WorkerDiedError:
-                logger.warning("a worker died during %r", drawing)
+                logger.warning("worker %d died while it drew an image", worker.pid)
         self._remember_killer(digest)
         raise BusyError(5)
 
-    async def _draw_in(self, worker: _Worker, drawing: Drawing, queued: float) -> Reply:
+    async def _draw_in(self, worker: _Worker, drawing: Drawing | MetatileRequest, queued: float) -> Reply:
         reply: asyncio.Future[_Found] = self._loop.create_future()
         worker.reply = reply
         try:
@@ -137,7 +138,7 @@ class RemoteSnapshot:
         if isinstance(found, Failed):
             raise BusyError(2) if found.is_passing else DrawingFailedError(found.message)
         done, content = found
-        return Reply(content, done.media_type, {"queue": queued, **done.stages})
+        return Reply(content, done.media_type, {"queue": queued, **done.stages}, done.parts)
 
     async def _acquire(self) -> _Worker:
         """Return an idle worker. Wait in the queue if there is none."""
@@ -228,7 +229,7 @@ class RemoteSnapshot:
             self.deaths += 1
             worker.reply.set_exception(WorkerDiedError())
 
-    def _stop_late(self, worker: _Worker, drawing: Drawing) -> None:
+    def _stop_late(self, worker: _Worker, drawing: Drawing | MetatileRequest) -> None:
         """Have a worker killed that takes too long. Its request is not tried again."""
         logger.error("a request takes more than %g s: %r", self.catalog.settings.timeout, drawing)
         self._remember_killer(digest_of("", drawing))

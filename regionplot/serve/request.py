@@ -25,6 +25,7 @@ from regionplot.serve.parameters import (
     parse_whole,
     parse_whole_up_to,
 )
+from regionplot.serve.recoloring import Recoloring
 
 RASTER = "raster"
 """Name of the raster among the layers of a product."""
@@ -52,10 +53,12 @@ class MapRequest:
     background: str = ""
     """Color `#rrggbb` under opaque images. Empty: the color in the settings."""
     dpi: float = DEFAULT_DPI
-    style: str = ""
-    """Name of a style. Empty: the style in the settings."""
+    recoloring: Recoloring | None = None
+    """Colors that the request chooses. None: those of the settings."""
     authority_axes: bool = False
     """True: the box has the axis order that the authority defines, as in WMS 1.3.0. False: x, y."""
+    box_crs: str = ""
+    """Code of the CRS of the box, if it is not `crs`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +99,22 @@ class LegendRequest:
     height: int
     format: str = "png"
     dpi: float = DEFAULT_DPI
+    recoloring: Recoloring | None = None
 
 
 Drawing = MapRequest | RegionRequest | ValueRequest | LegendRequest
 
 
-def digest_of(run: str, drawing: Drawing) -> str:
-    """Return the digest of an answer: 32 hexadecimal digits. It depends on the data and on the drawing request."""
+def digest_of(run: str, drawing: object) -> str:
+    """Return the digest of an answer: 32 hexadecimal digits. It depends on the data and on the drawing request.
+
+    Parameters
+    ----------
+    run : str
+        Id of the data.
+    drawing : Drawing, or another frozen dataclass
+        What is drawn. Its `repr` names all fields.
+    """
     return hashlib.sha256(f"{run} {drawing!r}".encode()).hexdigest()[:32]
 
 

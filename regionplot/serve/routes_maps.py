@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from functools import partial
 from typing import Any
 
 from starlette.requests import Request
@@ -12,6 +13,7 @@ from starlette.routing import Route
 
 from regionplot.serve.backend import Snapshot
 from regionplot.serve.catalog import Catalog, FieldFacts, ProductFacts
+from regionplot.serve.metatiles import Metatile, TileMatrix
 from regionplot.serve.parameters import named, parse_dpi
 from regionplot.serve.request import (
     MAX_ZOOM,
@@ -21,6 +23,7 @@ from regionplot.serve.request import (
     find_product,
     map_request,
     region_request,
+    tile_box,
     tile_request,
     value_request,
 )
@@ -89,8 +92,14 @@ class _Maps:
         parameters, path = parameters_of(request), request.path_params
         place = path["z"], path["x"], path["y"]
         drawing = tile_request(parameters, snapshot.catalog, path["product"], place, path["format"])
-        fact = find_field(snapshot.catalog.products[path["product"]], parameters.text("time"))
-        return await self._service.image(request, snapshot, drawing, fact, is_pinned=is_pinned)
+        product = snapshot.catalog.products[path["product"]]
+        fact = find_field(product, parameters.text("time"))
+        metatile = None
+        if product.labeled.intersection(drawing.layers):
+            zoom, column, row = map(int, place)
+            matrix = TileMatrix(2**zoom, 2**zoom, partial(tile_box, zoom))
+            metatile = Metatile.around(drawing, column, row, matrix)
+        return await self._service.image(request, snapshot, drawing, fact, is_pinned=is_pinned, metatile=metatile)
 
     async def tile_json(self, request: Request) -> Response:
         """Return the description of the tiles of a product: TileJSON 3.0.0."""

@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from regionplot.serve.backend import Snapshot
 from regionplot.serve.parameters import Parameters, RequestError, echo
-from regionplot.serve.service import Service, parameters_of
+from regionplot.serve.service import Service, base_address, parameters_of
 from regionplot.serve.wms_capabilities import capabilities, exception_report
 from regionplot.serve.wms_request import version_of, wms_legend, wms_map, wms_value
 
@@ -58,7 +58,7 @@ class _Wms:
         return self._requests[name]
 
     async def _capabilities(self, request: Request, snapshot: Snapshot, parameters: Parameters) -> Response:
-        address = f"{request.url.scheme}://{request.url.netloc}{snapshot.catalog.settings.root_path}/wms?"
+        address = f"{base_address(request, snapshot.catalog.settings)}/wms?"
         version = version_of(parameters)
         media_type = "text/xml" if version == "1.3.0" else "application/vnd.ogc.wms_xml"
         headers = {"Cache-Control": "no-cache", "Vary": "Host", "Data-Run": snapshot.catalog.run}

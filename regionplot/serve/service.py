@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from email.utils import formatdate
 from functools import partial
@@ -12,6 +13,7 @@ from starlette.responses import Response
 from regionplot.serve.backend import Backend, BusyError, Reply, Snapshot
 from regionplot.serve.cache import ImageCache
 from regionplot.serve.catalog import Catalog, FieldFacts
+from regionplot.serve.metatiles import Metatile
 from regionplot.serve.metrics import Metrics
 from regionplot.serve.parameters import Parameters, RequestError
 from regionplot.serve.request import Drawing, digest_of
@@ -19,6 +21,7 @@ from regionplot.serve.sharing import SharedDrawings
 from regionplot.settings.serve import ServeSettings
 
 _MEGABYTE = 2**20
+_HOST = re.compile(r"([A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:\d{1,5})?", re.ASCII)
 _FOREVER = "public, max-age=31536000, immutable"
 RUN_HEADER, TIME_HEADER, MODEL_HEADER = "Data-Run", "Data-Time", "Data-Reference-Time"
 
@@ -57,7 +60,14 @@ class Service:
         return found
 
     async def image(
-        self, request: Request, snapshot: Snapshot, drawing: Drawing, fact: FieldFacts, *, is_pinned: bool = False
+        self,
+        request: Request,
+        snapshot: Snapshot,
+        drawing: Drawing,
+        fact: FieldFacts,
+        *,
+        is_pinned: bool = False,
+        metatile: Metatile | None = None,
     ) -> Response:
         """Return the answer to a drawing request: 304, from the cache, or drawn now.
 
@@ -73,6 +83,8 @@ class Service:
             The field that is drawn.
         is_pinned : bool
             True if the address names the run, so that the answer never changes.
+        metatile : Metatile, optional
+            The metatile of the drawing request, if it is a tile that must be drawn together with its neighbors.
         """
         digest = digest_of(snapshot.catalog.run, drawing)
         headers = data_headers(snapshot.catalog, fact, digest, is_pinned=is_pinned)
@@ -83,10 +95,26 @@ class Service:
             self.metrics.count("cache_hits")
             headers["Server-Timing"] = "cache"
         else:
-            draw = partial(self._draw, snapshot, drawing, digest)
-            reply = await self._shared.reply(digest, draw, request.receive)
+            reply = await self._drawn(request, snapshot, drawing, digest, metatile)
             headers["Server-Timing"] = server_timing(reply.stages)
         return Response(reply.content, media_type=reply.media_type, headers=headers)
+
+    async def _drawn(
+        self, request: Request, snapshot: Snapshot, drawing: Drawing, digest: str, metatile: Metatile | None
+    ) -> Reply:
+        if metatile is None:
+            draw = partial(self._draw, snapshot, drawing, digest)
+            return await self._shared.reply(digest, draw, request.receive)
+        whole = digest_of(snapshot.catalog.run, metatile.request)
+        reply = await self._shared.reply(whole, partial(self._draw_metatile, snapshot, metatile), request.receive)
+        return reply.split()[metatile.position]
+
+    async def _draw_metatile(self, snapshot: Snapshot, metatile: Metatile) -> Reply:
+        reply = await snapshot.draw(metatile.request)
+        for tile, part in zip(metatile.tiles, reply.split(), strict=True):
+            self.cache.put(digest_of(snapshot.catalog.run, tile), part)
+        self.metrics.add_stages(reply.stages)
+        return reply
 
     async def _draw(self, snapshot: Snapshot, drawing: Drawing, digest: str) -> Reply:
         reply = await snapshot.draw(drawing)
@@ -116,6 +144,17 @@ def matches(condition: str, digest: str) -> bool:
 def server_timing(stages: Mapping[str, float]) -> str:
     """Return the header `Server-Timing`, in milliseconds."""
     return ", ".join(f"{stage};dur={seconds * 1000:.1f}" for stage, seconds in stages.items())
+
+
+def base_address(request: Request, settings: ServeSettings) -> str:
+    """Return the address of the service as the client sees it, without a slash at its end.
+
+    The host comes from the client, so answers with this address are never kept for other clients. A host that is not a
+    plain name or number is replaced.
+    """
+    host = request.headers.get("host", "")
+    scheme = request.scope.get("scheme", "http")
+    return f"{scheme}://{host if _HOST.fullmatch(host) else 'localhost'}{settings.root_path}"
 
 
 def parameters_of(request: Request) -> Parameters:

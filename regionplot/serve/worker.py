@@ -35,6 +35,8 @@ class Done:
     size: int
     media_type: str
     stages: dict[str, float]
+    parts: tuple[int, ...]
+    """Sizes of the contents of several tiles. Empty: there is one content."""
     is_last: bool
     """True: the worker ends. The front must not send it another request."""
 
@@ -114,7 +116,7 @@ def _reply(drawer: Drawer, drawing: Drawing, buffer: SharedBuffer, *, is_last: b
     except Exception:
         logger.exception("a request failed: %r", drawing)
         return Failed("internal error", is_last)
-    return Done(size, answer.media_type, dict(answer.stages), is_last)
+    return Done(size, answer.media_type, dict(answer.stages), answer.parts, is_last)
 
 
 def private_megabytes() -> int:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 from service_client import REGIONS, Client, columns, write_raster
 
 from regionplot.runs.run import render_regions
+from regionplot.serve.metatiles import Metatile, TileMatrix
+from regionplot.serve.request import MapRequest, tile_box
 
 WHOLE = "/map?bbox=-100,40,-96,44&width=40&height=40"
 
@@ -171,3 +176,107 @@ def test_create_app_makes_an_application_for_other_programs(columns_config) -> N
 
     asyncio.run(lifespan())
     assert [message["type"] for message in sent] == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+
+
+@pytest.mark.parametrize("colors", [
+    {"levels": [10, 20, 30, 40], "colormap": "viridis", "under": "none"},
+    {"vmin": 10, "vmax": 40, "colormap": "viridis", "under": "none"},
+    {"classes": [{"value": value, "color": "red"} for value in range(10, 40)]},
+])  # fmt: skip
+@pytest.mark.parametrize("layers", ["", "&layers=raster"])
+def test_values_without_a_color_are_transparent(new_client, colors: dict, layers: str) -> None:
+    pixels = new_client(colors=colors).pixels(WHOLE + layers)
+    assert (pixels[1:, :10, 3] == 0).all()
+    assert (pixels[1:, 10:, 3] == 255).all()
+
+
+def write_line(path: Path, *points: tuple[float, float]) -> Path:
+    """Write a GeoJSON file with one line."""
+    geometry = {"type": "LineString", "coordinates": points}
+    path.write_text(json.dumps({"type": "Feature", "properties": {}, "geometry": geometry}))
+    return path
+
+
+@pytest.fixture
+def lined(new_client, tmp_path: Path) -> Callable[..., Client]:
+    """A function that makes a client with a horizontal line in the south, and a vertical line in the west."""
+    across = write_line(tmp_path / "across.geojson", (-104, 41), (-90, 41))
+    down = write_line(tmp_path / "down.geojson", (-99, 30), (-99, 50))
+
+    def make(first: str, second: str) -> Client:
+        layers = [
+            {"path": across, "linewidth": 3, "edgecolor": first}, {"path": down, "linewidth": 3, "edgecolor": second},
+        ]  # fmt: skip
+        return new_client(features=layers)
+
+    return make
+
+
+@pytest.mark.parametrize("colors", [("black", "black"), ("#0000ff", "#ff0000")])
+def test_lines_lie_over_data_and_over_nothing(lined, colors: tuple[str, str]) -> None:
+    """One dark ink gives a palette image, and two inks give an RGBA image."""
+    client = lined(*colors)
+    pixels = client.pixels("/map?bbox=-104,40,-96,44&width=320&height=160")
+    row, column = 120, 200
+    for ink, place in zip(colors, ((row, 10), (60, column)), strict=True):
+        shown = tuple(pixels[place].tolist())
+        assert shown == (*bytes.fromhex({"black": "000000"}.get(ink, ink[1:])), 255)
+    assert pixels[row, 300, 3] == 255
+    assert pixels[row - 8, 10, 3] == pixels[row + 8, 10, 3] == 0
+
+
+def test_layers_are_drawn_in_the_order_of_the_request(lined) -> None:
+    client = lined("#0000ff", "#ff0000")
+    box = "/map?bbox=-100,40,-96,44&width=160&height=160&layers="
+    crossing = 120, 40
+    assert tuple(client.pixels(f"{box}raster,across,down")[crossing]) == (255, 0, 0, 255)
+    assert tuple(client.pixels(f"{box}raster,down,across")[crossing]) == (0, 0, 255, 255)
+    below = client.pixels(f"{box}across,raster,down")
+    assert tuple(below[120, 100]) == tuple(below[100, 100]), "the raster hides the line"
+    alone = client.pixels(f"{box}down")
+    assert (alone[:, :30, 3] == 0).all()
+    assert alone[80, 40, 3] == 255
+
+
+def test_a_line_is_not_cut_at_the_edge_of_a_tile(lined) -> None:
+    """The pixels of tiles side by side are those of one image."""
+    client = lined("black", "black")
+    zoom, x, y = 8, 57, 95
+    size = 2 * 20_037_508.342789244 / 2**zoom
+    xmin, ymax = x * size - 20_037_508.342789244, 20_037_508.342789244 - y * size
+    box = f"{xmin},{ymax - 2 * size},{xmin + 2 * size},{ymax}"
+    whole = client.pixels(f"/map?bbox={box}&crs=EPSG:3857&width=512&height=512")
+    rows = [[client.pixels(f"/tiles/raster/{zoom}/{x + i}/{y + j}.png") for i in (0, 1)] for j in (0, 1)]
+    tiles = np.vstack([np.hstack(row) for row in rows])
+    assert np.abs(tiles.astype(int) - whole).max() <= 24
+    assert (whole[..., :3].sum(axis=2) < 60).any()
+
+
+def test_labels_are_not_cut_at_the_edges_of_tiles(new_client, tmp_path: Path) -> None:
+    """The tiles of a metatile are the pieces of one image with all labels."""
+    points = [
+        {"type": "Feature", "properties": {"name": "LONG NAME"}, "geometry": {"type": "Point", "coordinates": place}}
+        for place in [(-98.5, 42.0), (-97.1, 41.3), (-99.9, 43.1)]
+    ]
+    (tmp_path / "places.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": points}))
+    client = new_client(labels=[{"path": tmp_path / "places.geojson", "name": "name"}])
+    zoom, x, y = 8, 56, 92
+    size = 2 * 20_037_508.342789244 / 2**zoom
+    xmin, ymax = x * size - 20_037_508.342789244, 20_037_508.342789244 - y * size
+    box = f"{xmin},{ymax - 4 * size},{xmin + 4 * size},{ymax}"
+    whole = client.pixels(f"/map?bbox={box}&crs=EPSG:3857&width=1024&height=1024")
+    plain = client.pixels(f"/map?bbox={box}&crs=EPSG:3857&width=1024&height=1024&layers=raster")
+    labels = (whole != plain).any(axis=2)
+    assert labels[:, 255:257].any() or labels[255:257].any() or labels[:, 511:513].any() or labels[511:513].any()
+    rows = [[client.pixels(f"/tiles/raster/{zoom}/{x + i}/{y + j}.png") for i in range(4)] for j in range(4)]
+    assert (np.vstack([np.hstack(row) for row in rows]) == whole).all()
+
+
+@pytest.mark.parametrize(("zoom", "column", "row", "shape"), [(0, 0, 0, (1, 1)), (1, 1, 0, (2, 2)), (5, 7, 30, (4, 4))])
+def test_a_metatile_holds_its_tile(zoom: int, column: int, row: int, shape: tuple[int, int]) -> None:
+    tile = MapRequest("raster", ("raster",), tile_box(zoom, column, row), "EPSG:3857", 256, 256)
+    found = Metatile.around(tile, column, row, TileMatrix(2**zoom, 2**zoom, partial(tile_box, zoom)))
+    assert found.tiles[found.position] == tile
+    assert (found.request.rows, found.request.columns) == shape
+    assert found.request.whole.box[0] == found.tiles[0].box[0]
+    assert found.request.whole.box[1] == found.tiles[-1].box[1]

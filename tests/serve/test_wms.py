@@ -70,5 +70,5 @@ def test_the_value_under_a_pixel(client: Client, kind: str, shown: str) -> None:
 
 def test_the_legend(client: Client) -> None:
     pixels = client.pixels("/wms?service=WMS&request=GetLegendGraphic&layer=raster&format=image/png&width=250")
-    assert pixels.shape[1] == 250
+    assert 200 < pixels.shape[1] <= 250
     assert len(np.unique(pixels.reshape(-1, 4), axis=0)) > 4
