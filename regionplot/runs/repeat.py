@@ -58,9 +58,10 @@ from regionplot.writers.png_format import encode_png
 
 logger = logging.getLogger(__name__)
 _KEPT_MEMORY = 6 * 2**20
-"""Bytes of freed arrays that malloc keeps in a worker. All arrays of a map take 5 MB. If malloc returned them, the system
-would clear their pages again for each map, which takes a fifth of the time. Workers that draw ink need more memory, so
-they keep less."""
+"""Bytes of freed arrays that malloc keeps in a worker. All arrays of a map take 5 MB. If malloc returned them, the
+system would clear their pages again for each map, which takes a fifth of the time. Workers that draw ink need more
+memory, so they keep less.
+"""
 UsualTask = Callable[[str, Fingerprint | None], Task[Job]]
 """Function that returns the usual task for the run of an id and the raster of a fingerprint."""
 
