@@ -267,12 +267,12 @@ class _Sampling:
         shared = SharedData.load(config, plan=own, raster=raster, layers=self.layers)
         seconds = time.perf_counter() - start
         loaded = raster.loaded_bytes(own)
-        held = resident_memory()
+        held, peak = resident_memory(), peak_memory()
         maps = self._draw(shared, samples)
         self.base = max(self.base, held - loaded, before)
         self.loading = max(self.loading, held)
-        grown = peak_memory() - held
-        self.private = max(self.private, grown, *(each.private for each in maps if self._forks))
+        sizes = [each.private for each in maps] if self._forks else [_growth(held, peak)]
+        self.private = max(self.private, *sizes)
         return ProductCost(
             name=field.product,
             times=times,
@@ -311,6 +311,15 @@ class _Sampling:
     def _executor(self, config: Config) -> Executor:
         limits = WorkerSettings(timeout=config.run.timeout)
         return make_executor(self.method if self._forks else "serial", 1, limits)
+
+
+def _growth(held: int, peak: int) -> int:
+    """Return how much memory this process has needed in addition to `held` bytes, at most.
+
+    The answer is 0 if the process has not exceeded `peak`, because that peak may be older than the samples.
+    """
+    now = peak_memory()
+    return now - held if now > peak else 0
 
 
 def _values(outcomes: Any) -> list[MeasuredMap]:
