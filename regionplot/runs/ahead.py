@@ -32,7 +32,6 @@ class Ahead:
         shared : SharedData
             The data of the run. Its cells may not have been read yet.
         """
-        self.renderers.clear()  # of a raster that was replaced while it was read
         if shared.config.map.functions:  # functions of the user can look at the cells
             return
         with suppress(Exception), interrupts_held():
