@@ -260,6 +260,7 @@ LAYERS = Registry(
     graticule="graticule:Graticule",
     scale_bar="scale_bar:ScaleBar",
     credit="credit:Credit",
+    missing="missing:Missing",
     shading="shading:Shading",
     streamlines="streamlines:Streamlines",
     labels="labels:Labels",
@@ -296,7 +297,7 @@ WRITERS = Registry(
     Interface(
         "regionplot.writers.base.Writer",
         ("suffixes", "media_type", "needs", "Settings", "encode"),
-        ("max_side", "palette", "mark"),
+        ("max_side", "palette", "adapts_palette", "mark"),
     ),
     png="png:PngWriter",
     webp="webp:WebpWriter",

@@ -69,6 +69,12 @@ class RasterInfo:
     """True if each bit of the values is a flag (CF attribute `flag_masks`)."""
 
     @property
+    def can_miss(self) -> bool:
+        """True if cells can be missing, because the file has a value or a mask for them."""
+        has_value = self.nodata is not None or bool(self.missing)
+        return self.has_mask or (self.mask_and_scale and has_value)
+
+    @property
     def units(self) -> str:
         """Units of the values, or an empty text."""
         return str(self.description.get("units", ""))

@@ -47,6 +47,8 @@ class AreaLabels:
     def marks(self) -> Iterator[Label]:
         """Yield the labels that fit."""
         panel, features = self.sheet.view.box, self.layer.features
+        if self.sheet.layout.page.is_narrow:
+            return
         least = self.layer.settings.min_area * panel.width * panel.height
         for number, area in features.areas_in(self.sheet.view, _EDGE):
             if area.area >= least:

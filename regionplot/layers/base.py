@@ -21,6 +21,7 @@ from typing import Any, ClassVar, Protocol, Self
 import pyproj
 
 from regionplot.errors import InputError
+from regionplot.geo.grid import GridGeometry
 from regionplot.settings.base import LayerSettings, Section
 from regionplot.settings.config import Config
 from regionplot.sheet.layout import Layout, Page, Room
@@ -40,6 +41,10 @@ class LoadContext:
     """CRS of the map."""
     description: Mapping[str, object] = field(default_factory=dict)
     """Metadata of the raster: `raster`, `variable`, `long_name`, `units` and `time`, as far as they are known."""
+    grid: GridGeometry | None = None
+    """Grid of the raster. None if it is not known."""
+    has_missing: bool = False
+    """True if the raster can have missing cells, because it has a value or a mask for them."""
     cache: ArrayCache | None = None
     """Folder for arrays that are expensive to compute. None if the cache is turned off."""
     name: str = ""

@@ -9,6 +9,7 @@ from regionplot.layers.base import Layer
 from regionplot.sheet.marks import (
     AxesCall,
     Barbs,
+    Hatch,
     Label,
     Markers,
     PanelMark,
@@ -36,8 +37,8 @@ class DrawnMarks:
     """Marks over the raster, clipped to the panel, from the bottom to the top."""
     on_sheet: tuple[SheetMark, ...]
     """Marks above everything in the panel, from the bottom to the top."""
-    shades: tuple[Shade, ...] = ()
-    """Marks that change the colors of the raster."""
+    shades: tuple[Shade | Hatch, ...] = ()
+    """Marks that change the colors of the raster, from the bottom to the top."""
 
     @classmethod
     def of(cls, layers: Iterable[Layer], sheet: Sheet) -> DrawnMarks:
@@ -49,9 +50,11 @@ class DrawnMarks:
             marks = [mark for layer in layers for mark in layer.draw(sheet)]
         marks = [_on_raster(mark, sheet) for mark in marks]
         on_sheet = tuple(mark for mark in marks if isinstance(mark, Rectangle | Text))
-        shades = tuple(mark for mark in marks if isinstance(mark, Shade))
+        shades = tuple(mark for mark in marks if isinstance(mark, Shade | Hatch))
         return cls(
-            tuple(m for m in marks if not isinstance(m, Rectangle | Text | ScaleImage | Shade)), on_sheet, shades
+            tuple(m for m in marks if not isinstance(m, Rectangle | Text | ScaleImage | Shade | Hatch)),
+            on_sheet,
+            shades,
         )
 
 

@@ -18,12 +18,12 @@ from regionplot.render.artists import panel_artists, sheet_artist
 from regionplot.render.drawn_marks import DrawnMarks
 from regionplot.render.fonts import FALLBACKS
 from regionplot.render.frame import add_frame, new_figure
-from regionplot.render.shading import shade
+from regionplot.render.shading import change_colors
 from regionplot.render.sheets import Style, make_sheet
 from regionplot.render.style import plain_style
 from regionplot.shared.data import SharedData
 from regionplot.sheet.layout import Layout
-from regionplot.sheet.marks import Shade
+from regionplot.sheet.marks import Hatch, Shade
 from regionplot.sheet.sheet import Sheet
 from regionplot.sheet.shifting import shifted, shifted_view
 from regionplot.sheet.view import View
@@ -125,7 +125,7 @@ def add_map(figure: Figure, sheet: Sheet, style: Style, offset: tuple[int, int],
         figure.add_artist(artist)
 
 
-def _add_axes(figure: Figure, sheet: Sheet, style: Style, shades: Iterable[Shade], whole: Layout) -> GeoAxes:
+def _add_axes(figure: Figure, sheet: Sheet, style: Style, shades: Iterable[Shade | Hatch], whole: Layout) -> GeoAxes:
     """Add a GeoAxes that covers exactly the pixels of the panel, with the sampled raster as an image."""
     extent = sheet.view.panel.extent
     axes = add_geo_axes(figure, sheet.view, sheet.crs, whole.size)
@@ -138,8 +138,7 @@ def _add_axes(figure: Figure, sheet: Sheet, style: Style, shades: Iterable[Shade
         resample=False,
     )
     pixels = style.scale.rgba(sheet.codes)
-    for mark in shades:
-        shade(pixels, mark)
+    change_colors(pixels, sheet.codes, style.scale.nodata, shades)
     image.set_data(pixels)
     image.set_zorder(0)
     image.set_clip_box(axes.bbox)

@@ -36,6 +36,7 @@ from regionplot.render.shading import shade
 from regionplot.render.sheets import scale_for
 from regionplot.shared.data import SharedData
 from regionplot.sheet.layout import Box, Layout, Page
+from regionplot.sheet.marks import Shade
 from regionplot.sheet.sheet import Sheet
 from regionplot.sheet.view import View
 from regionplot.system.stopwatch import Stopwatch
@@ -273,7 +274,8 @@ class PanelPainter:
         if layers:
             marks = DrawnMarks.of(layers, sheet)
             for mark in marks.shades:
-                shade(canvas.buffer, mark)
+                if isinstance(mark, Shade):  # missing cells are transparent, not hatched
+                    shade(canvas.buffer, mark)
             canvas.draw_in_panel(marks.in_panel, sheet.view)
 
 
