@@ -126,7 +126,8 @@ class SharedData(DrawingTools):
 
             return load_sheet(config, regions, plan, layers)
         if not isinstance(config, Config):
-            raise ConfigError(f"the settings are of type {type(config).__name__}; pass a Config from read_config")
+            kind = type(config).__name__
+            raise ConfigError(f"the settings are of type {kind}; pass a Config from regionplot.read_config")
         if config.prepare:
             raise ConfigError(
                 "[[prepare]]: the steps have not been run; load the config that regionplot.prepared(config) returns"
@@ -142,9 +143,8 @@ class SharedData(DrawingTools):
         crs = crs_of_layers(config, plan, info.geometry.crs)
         if info.fingerprint != plan.fingerprint:
             raise RasterError(f"{info.path}: input changed: the file was replaced or written to since the run began")
-        context = LoadContext(
-            config, crs, info.description, info.geometry, info.can_miss, array_cache(config), loaded=layers
-        )
+        facts = (info.description, info.geometry, info.can_miss, array_cache(config))
+        context = LoadContext(config, crs, *facts, loaded=layers)
         finish_layers = start_layers(all_layers(config), context)  # before the thread, because this forks
         failpoints.failpoint("cells", config.raster.path.name)
         with thread_pool(MAX_READERS) as pool:  # the threads end before workers are forked
