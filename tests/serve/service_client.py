@@ -81,7 +81,7 @@ def make_config(folder: Path, **sections: Any) -> Config:
     base = {
         "raster": {"path": raster},
         "colors": {"levels": LEVELS, "colormap": "viridis", "under": "lowest", "over": "highest"},
-        "map": {"size": [300, 200]},
+        "map": {"size": [300, 200], "style": "plain"},
         "output": {"directory": folder / "output"},
         "run": {"cache": False},
     }
