@@ -59,29 +59,42 @@ def write_places(folder: Path) -> Path:
 def overlays(weather: Path, places: Path) -> dict[str, dict[str, Any]]:
     """Return the tables of each overlay by its name."""
     wind = {"u": {"band": "u"}, "v": {"band": "v"}, "units": "kt"}
-    names = {"path": places, "rank": "rank"}
+    names, pressure = {"path": places, "rank": "rank"}, {"path": weather, "band": 1}
+    filled = {"levels": [1005, 1020], "fill": ["#0000ff40", "none", "#ff000040"], "hatch": ["/", "none", "."]}
+    classes = {"color_by": "name", "values": ["Texas", "Kansas", "Iowa"], "colors": ["red", "blue", "green"]}
+    lines = [{"path": f"sample:{name}"} for name in ("counties", "states", "countries")]
     return {
-        "contours": {"contours": [{"interval": 4, "highs_lows": True, "raster": {"path": weather, "band": 1}}]},
+        "contours": {"contours": [{"interval": 4, "highs_lows": True, "raster": pressure}]},
+        "filled": {"contours": [{**filled, "raster": pressure, "linewidth": 0}]},
         "barbs": {"barbs": [wind]},
         "arrows": {"arrows": [wind]},
+        "streamlines": {"streamlines": [wind]},
         "points": {"points": [{"path": places}]},
         "names": {"labels": [names]},
         "values": {"labels": [{**names, "values": True}]},
         "areas": {"labels": [{"path": "sample:states"}]},
+        "lines": {"features": lines},
+        "lines, Albers": {"features": lines, "map": {"projection": "EPSG:5070"}},
+        "lines, auto": {"features": lines, "map": {"projection": "auto"}},
+        "north arrow": {"north_arrow": {"min_angle": 0}},
+        "region box": {"region_box": {}},
+        "locator": {"locator": {"path": "sample:countries"}},
+        "statistics": {"labels": [{"path": "sample:states", "values": True}]},
+        "classes": {"features": [{"path": "sample:states", **classes}]},
     }
 
 
 def milliseconds(tables: Mapping[str, Any], repeat: int) -> float:
-    """Return the median CPU time of a map, after a first map."""
-    region = regionplot.Region("a", regionplot.Extent(-120, -90, 32, 50))
+    """Return the median CPU time of a map, after a first map. Each map shows another region."""
     with regionplot.open_maps(dict(tables)) as maps:
-        maps.render(region)
         times = []
-        for _ in range(repeat):
+        for number in range(repeat + 1):
+            east = -90 + number / 10
+            region = regionplot.Region("a", regionplot.Extent(east - 30, east, 32, 50))
             start = time.process_time()
             maps.render(region)
             times.append(time.process_time() - start)
-    return median(times) * 1000
+    return median(times[1:]) * 1000
 
 
 def main() -> None:
@@ -90,8 +103,20 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=15, help="number of maps of each kind (default: 15)")
     parser.add_argument("--small", action="store_true", help="use small inputs, to try the benchmark")
     options = parser.parse_args()
-    size, pixels = (60, [300, 200]) if options.small else (1000, [1400, 900])
-    repeat = 1 if options.small else options.repeat
+    print_overlays(1 if options.small else options.repeat, small=options.small)
+
+
+def print_overlays(repeat: int, *, small: bool) -> None:
+    """Print one line for each overlay.
+
+    Parameters
+    ----------
+    repeat : int
+        Number of maps of each kind.
+    small : bool
+        Use small inputs, to try the benchmark.
+    """
+    size, pixels = (60, [300, 200]) if small else (1000, [1400, 900])
     with tempfile.TemporaryDirectory(prefix="regionplot-overlays-") as name:
         weather, places = write_weather(Path(name), size), write_places(Path(name))
         plain: dict[str, Any] = {
@@ -101,9 +126,10 @@ def main() -> None:
             "output": {"png": "rgb"},
         }
         base = milliseconds(plain, repeat)
-        print(f"{'overlay':<10} {'ms':>7}\n{'none':<10} {base:>7.1f}")
+        print(f"{'overlay':<13} {'ms':>7}\n{'none':<13} {base:>7.1f}")
         for overlay, tables in overlays(weather, places).items():
-            print(f"{overlay:<10} {milliseconds({**plain, **tables}, repeat) - base:>+7.1f}", flush=True)
+            page = {"map": {**plain["map"], **tables.get("map", {})}}
+            print(f"{overlay:<13} {milliseconds({**plain, **tables, **page}, repeat) - base:>+7.1f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,6 @@ from matplotlib.patches import PathPatch
 from matplotlib.text import Text
 from PIL import Image
 
-from regionplot.colors import base
 from regionplot.colors.base import PaletteScale
 from regionplot.geo import sampling
 from regionplot.geo.clip import IndexedGeometries
@@ -111,7 +110,7 @@ class Probe:
             for owner, name, function in (
                 (View, "of", watch.timed("view", View.of)),
                 (sheets, "sample", watch.timed("sample", sampling.sample)),
-                (base, "sample", watch.timed("sample", sampling.sample)),
+                (sampling, "sample", watch.timed("sample", sampling.sample)),
                 (PaletteScale, "codes", watch.timed("classify", PaletteScale.codes)),
                 (IndexedGeometries, "clip_to_panel", watch.timed("clip and simplify", IndexedGeometries.clip_to_panel)),
                 (marks.Path, "of_lines", watch.timed("strokes", marks.Path.of_lines)),
@@ -260,6 +259,7 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument(
         "--startup", action="store_true", help="measure the stages of the startup instead, in fresh processes"
     )
+    parser.add_argument("--overlays", action="store_true", help="measure what each overlay adds to a map instead")
     parser.add_argument("--inputs", type=Path, metavar="DIR", help="keep the inputs in this folder for the next run")
     return parser.parse_args()
 
@@ -274,8 +274,13 @@ def prepare(options: argparse.Namespace, folder: Path) -> tuple[Inputs, Path]:
 
 
 def main() -> None:
-    """Measure the stages of a map, or the stages of the startup."""
+    """Measure the stages of a map, what overlays add to it, or the stages of the startup."""
     options = parse_options()
+    if options.overlays:
+        from overlays import print_overlays  # noqa: PLC0415 (only for --overlays)
+
+        print_overlays(options.repeat, small=False)
+        return
     with tempfile.TemporaryDirectory(prefix="regionplot-stages-") as folder:
         inputs, raster = prepare(options, Path(folder))
         config_file, table = inputs.config(options.crs), inputs.table(options.regions)

@@ -260,9 +260,14 @@ LAYERS = Registry(
     graticule="graticule:Graticule",
     scale_bar="scale_bar:ScaleBar",
     credit="credit:Credit",
+    missing="missing:Missing",
     shading="shading:Shading",
     streamlines="streamlines:Streamlines",
     labels="labels:Labels",
+    locator="locator:Locator",
+    logo="logo:Logo",
+    north_arrow="north_arrow:NorthArrow",
+    region_box="region_box:RegionBox",
     points="points:Points",
 )
 SOURCES = Registry(
@@ -296,7 +301,7 @@ WRITERS = Registry(
     Interface(
         "regionplot.writers.base.Writer",
         ("suffixes", "media_type", "needs", "Settings", "encode"),
-        ("max_side", "palette", "mark"),
+        ("max_side", "palette", "adapts_palette", "mark"),
     ),
     png="png:PngWriter",
     webp="webp:WebpWriter",

@@ -323,9 +323,10 @@ def _run(request: Mapping[str, object], descriptors: Sequence[int], sockets: Seq
         sys.argv = [str(request["script"] or "regionplot"), *request["arguments"]]  # type: ignore[misc]
         if request["script"]:
             runpy.run_path(str(request["script"]), run_name="__main__")
-        else:
-            importlib.import_module("regionplot.cli").main()
+            raise SystemExit(0)
+        importlib.import_module("regionplot.cli").main()
     except SystemExit as end:
+        sys.stdout.flush()
         os._exit(end.code if isinstance(end.code, int) else 1)
     except BaseException:
         traceback.print_exc()

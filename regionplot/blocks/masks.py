@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, overload
 
@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from regionplot.blocks.arguments import check_bands
 from regionplot.blocks.grid import Block
+from regionplot.blocks.input import Input
 from regionplot.blocks.mask_files import can_keep_mask, external_mask, mask_tags, new_mask
 from regionplot.blocks.process import fill_array, process_blocks
 from regionplot.blocks.report import BlocksReport
-from regionplot.blocks.selectors import MASK_OPTIONS, MASK_PROFILE, is_nan, mask_changes
+from regionplot.blocks.selectors import MASK_OPTIONS, MASK_PROFILE, is_nan, is_valid, mask_changes
 from regionplot.blocks.sources import Sources
 from regionplot.blocks.tile_arguments import check_names, check_path, check_value
 from regionplot.errors import BlockError
@@ -28,16 +29,16 @@ Logic = str | Callable[[NDArray[np.bool_]], NDArray[np.bool_]]
 
 @overload
 def compute_mask(
-    source: str | Path, nodata: float | None = ..., logic: Logic = ..., bands: Sequence[int] | None = ...,
+    source: str | Path | Input, nodata: float | None = ..., logic: Logic = ..., bands: Sequence[int] | None = ...,
     output: None = ..., **options: Any,
 ) -> NDArray[np.uint8]: ...  # fmt: skip
 @overload
 def compute_mask(
-    source: str | Path, nodata: float | None = ..., logic: Logic = ..., bands: Sequence[int] | None = ...,
+    source: str | Path | Input, nodata: float | None = ..., logic: Logic = ..., bands: Sequence[int] | None = ...,
     output: str | Path = ..., **options: Any,
 ) -> BlocksReport: ...  # fmt: skip
 def compute_mask(
-    source: str | Path,
+    source: str | Path | Input,
     nodata: float | None = None,
     logic: Logic = "any",
     bands: Sequence[int] | None = None,
@@ -48,8 +49,8 @@ def compute_mask(
 
     Parameters
     ----------
-    source : path
-        The raster.
+    source : path or Input
+        The raster. An `Input` has its own bands and open options.
     nodata : float, optional
         Value of missing cells. By default, the nodata value, the mask or the alpha band of the file marks missing
         cells. NaN is always missing.
@@ -59,7 +60,7 @@ def compute_mask(
         (bands, rows, columns) that is true for missing values. It returns a boolean array of shape (rows, columns) that
         is true for masked cells.
     bands : sequence of int, optional
-        Numbers of the bands to read, counted from 1. By default, all bands.
+        Numbers of the bands to read, counted from 1. By default, those of an `Input`, or all bands.
     output : path, optional
         Raster to write the mask to. By default, the mask is returned. If `output` is the source, the mask becomes the
         mask of this file. A GeoTIFF gets an internal mask: the mask is written into a copy, all cells of the copy are
@@ -78,23 +79,37 @@ def compute_mask(
     RasterError
         If the source cannot be read, the output cannot be written completely, or `output` is the source, and GDAL
         ignores masks beside files of this format. The source is then unchanged.
+    TypeError, ValueError
+        If an argument has a wrong type or value, or `output` is the source, and the source has open options.
     """
     check_names("compute_mask", options, MASK_OPTIONS)
-    source, numbers = check_path("source", source), check_bands(bands)
+    given = _source(source, check_bands(bands))
     check_value("nodata", nodata)
-    function = _MaskFunction(nodata, logic, numbers)
-    options = {"bands": numbers, "read": "datasets", **options}
+    function = _MaskFunction(nodata, logic, given.bands)
+    options = {"read": "datasets", **options}
     if output is None:
-        return fill_array(function, source, dtype=np.uint8, **options)
+        return fill_array(function, given, dtype=np.uint8, **options)
     tags: dict[str, str] = {}
     output = check_path("output", output)
-    if output.resolve() == source.resolve():
-        if can_keep_mask(source):
-            with new_mask(source.resolve()) as sink:
-                return process_blocks(function, source, sink, **options)
-        output, tags = external_mask(output), mask_tags(Sources.of(source).profile["count"])
+    path = Path(given.path)
+    if output.resolve() == path.resolve():
+        if given.open_options:
+            raise ValueError(f"{path}: open_options change how the file is read; write the mask to another file")
+        if can_keep_mask(path):
+            with new_mask(path.resolve()) as sink:
+                return process_blocks(function, given, sink, **options)
+        output, tags = external_mask(output), mask_tags(Sources.of(path).profile["count"])
     profile = {**MASK_PROFILE, "tags": tags, **mask_changes(options.pop("profile", None))}
-    return process_blocks(function, source, output, profile=profile, **options)
+    return process_blocks(function, given, output, profile=profile, **options)
+
+
+def _source(source: Any, bands: tuple[int, ...] | None) -> Input:
+    """Return the raster as an Input with the bands to read."""
+    if not isinstance(source, Input):
+        return Input(check_path("source", source), bands)
+    if source.bands is not None and bands is not None:
+        raise ValueError(f"bands is {bands}, but the Input has its own bands {source.bands}; leave one of both out")
+    return source if bands is None else replace(source, bands=bands)
 
 
 @dataclass(frozen=True)
@@ -103,7 +118,7 @@ class _MaskFunction:
 
     nodata: float | None
     logic: Logic
-    bands: tuple[int, ...] | None
+    bands: Sequence[int] | None
 
     def __post_init__(self) -> None:
         if not callable(self.logic) and self.logic not in ("any", "all"):
@@ -121,7 +136,7 @@ class _MaskFunction:
     def _missing(self, dataset: Any, block: Block) -> NDArray[np.bool_]:
         window, bands = block.core.ranges, list(self.bands) if self.bands else list(dataset.indexes)
         values = dataset.read(bands, window=window)
-        missing = is_nan(values)
-        found = dataset.read_masks(bands, window=window) == 0 if self.nodata is None else values == self.nodata
-        missing[found] = True
+        if self.nodata is not None:
+            return ~is_valid(values, self.nodata)
+        missing: NDArray[np.bool_] = is_nan(values) | (dataset.read_masks(bands, window=window) == 0)
         return missing

@@ -20,15 +20,18 @@ from regionplot.blocks.new_raster import new_raster
 from regionplot.blocks.profile import derive_profile
 from regionplot.blocks.report import BlocksReport
 from regionplot.blocks.runner import BlockRunner, checked_options
+from regionplot.blocks.selectors import is_valid
 from regionplot.blocks.sources import Sources, check_axes, read_block, read_mask
 from regionplot.blocks.task import BlockResult, BlockWorker, block_options, cast
 from regionplot.blocks.tile import Tile
 from regionplot.blocks.tile_arguments import check_path, check_tiles, check_value, merge_rule
-from regionplot.errors import RasterError
+from regionplot.errors import BlockError, RasterError
 from regionplot.geo.dtypes import cell_dtype, fits_dtype
 from regionplot.geo.grid import Window, shift_transform
 from regionplot.inputs.gdal import gdal_errors, gdal_options, open_raster
 
+_EXACT = 2**53
+"""Largest integer below which all integers are exact as floats."""
 _ON_GRID = 1e-3
 """Maximum distance of a tile from the grid of the first tile, in cells."""
 _BLOCK = 512
@@ -279,7 +282,7 @@ class _MosaicTask(BlockWorker):
             everywhere = np.ones(values.shape, np.bool_)
             merge.add((slice(None), *common.slices_in(core)), self._typed(values, everywhere), everywhere, None)
             return
-        valid = np.stack([valid_mask(own_values, skip) for own_values, skip in zip(values, tile.skips, strict=True)])
+        valid = np.stack([is_valid(own_values, skip) for own_values, skip in zip(values, tile.skips, strict=True)])
         if mask is not None:
             valid &= mask
         if self.band is not None:
@@ -293,20 +296,18 @@ class _MosaicTask(BlockWorker):
         return values if values.dtype == dtype else cast(np.where(valid, values, values.dtype.type(0)), dtype)
 
 
-def valid_mask(values: NDArray[Any], skip: float | None) -> NDArray[np.bool_]:
-    """Return True for valid values. A value is valid if it is neither NaN nor equal to `skip`."""
-    valid: NDArray[np.bool_] = ~np.isnan(values) if values.dtype.kind in "fc" else np.ones(values.shape, bool)
-    if skip is not None and not np.isnan(skip):
-        valid &= values != values.dtype.type(skip) if values.dtype.kind == "f" else values != skip
-    return valid
-
-
 def edge_distance(window: Window, height: int, width: int) -> NDArray[np.float64]:
     """Return the distance in cells from each cell of a window to the nearest edge of the tile. At an edge, it is 1."""
     rows = np.arange(window.row_off, window.row_off + window.height)
     columns = np.arange(window.col_off, window.col_off + window.width)
     down, across = np.minimum(rows + 1, height - rows), np.minimum(columns + 1, width - columns)
     return np.minimum(down[:, None], across[None, :]).astype(np.float64)
+
+
+def _check_exact(values: NDArray[Any]) -> None:
+    """Refuse integers that are not exact as floats, because a mean would change them."""
+    if values.size and values.dtype.char in "lLqQ" and max(-int(values.min()), int(values.max())) > _EXACT:
+        raise BlockError("a mean would round integers beyond 2**53; choose an overlap other than mean and feather")
 
 
 class Merge:
@@ -340,6 +341,7 @@ class Merge:
         """
         merged, weight = self._values[place], self._weight[place]
         if self._mean:
+            _check_exact(values[valid])
             share = valid * (1.0 if weights is None else weights)
             merged += np.where(valid, values, 0) * share
             weight += share

@@ -21,6 +21,8 @@ from regionplot.system.files import atomic_replace, new_run, remove_stale_tempor
 
 NewSink = DatasetSink | TileSink
 """Sink of a new file."""
+_LARGE_NODATA = 10**17
+"""Magnitude of a nodata value that GDAL does not write with all digits."""
 _COG_PREDICTORS = {"1": "NO", "2": "STANDARD", "3": "FLOATING_POINT"}
 """Names of the predictors of GeoTIFF in GDAL's COG driver."""
 
@@ -188,10 +190,25 @@ def _new_sink(
     return sink
 
 
+def _check_nodata(path: Path, dtype: Any, nodata: float | None) -> None:
+    """Refuse a nodata value of 64-bit integers that rasterio would store as another value.
+
+    rasterio converts it to a float, and GDAL writes 17 digits of the float.
+    """
+    if nodata is None or np.dtype(dtype).char not in "lLqQ" or not np.isfinite(nodata):
+        return
+    if abs(nodata) >= _LARGE_NODATA or int(float(nodata)) != nodata:
+        message = (
+            f'rasterio cannot store the nodata value {nodata} as {dtype}; set "nodata" in profile to another value'
+        )
+        raise RasterError(Problem(f"{message} or None", Place(file=str(path))))
+
+
 def _created(path: Path, temporary: Path, options: Mapping[str, Any]) -> Any:
     """Return a new GeoTIFF that is open for writing."""
     import rasterio  # noqa: PLC0415
 
+    _check_nodata(path, options["dtype"], options.get("nodata"))
     try:
         with refused_options(f"{path}: profile"):
             return create_raster(temporary, {"driver": "GTiff", "BIGTIFF": "IF_SAFER", **options})

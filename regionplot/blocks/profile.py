@@ -67,7 +67,7 @@ def derive_profile(
     if profile["dtype"] == "complex_int16":
         raise RasterError("the output cannot have the data type 'complex_int16', which GDAL rounds; use 'complex64'")
     try:
-        np.dtype(profile["dtype"])
+        profile["dtype"] = np.dtype(profile["dtype"]).name  # rasterio does not know names such as "f4"
     except TypeError as error:
         raise RasterError(f"the output cannot have the data type {profile['dtype']!r}: {error}") from None
     if "predictor" in profile and "predictor" not in (given or {}) and profile["dtype"] != first["dtype"]:

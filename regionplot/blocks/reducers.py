@@ -10,6 +10,7 @@ digits can depend on the order in which blocks finish.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -54,9 +55,12 @@ class Moments(NamedTuple):
         count = self.cells + other.cells
         if not self.cells or not other.cells:
             return self if self.cells else other
-        difference = other.mean - self.mean
-        mean = self.mean + difference * other.cells / count
-        squares = self.squares + other.squares + difference**2 * self.cells * other.cells / count
+        difference, share = other.mean - self.mean, other.cells / count
+        mean = self.mean + difference * share
+        if not math.isfinite(difference):
+            mean = self.mean * (1 - share) + other.mean * share
+        between = difference * difference * self.cells * share  # a power would raise OverflowError
+        squares = self.squares + other.squares + between
         return Moments(count, mean, squares)
 
 
@@ -302,8 +306,9 @@ class Reduction(NamedTuple):
     nodata: float | None
 
     def summarize(self, values: NDArray[Any], block: Block) -> list[Any]:
-        """Return the summary of each band of the result of a block."""
-        return self.reducer.summarize(values, self.nodata, block)
+        """Return the summary of each band of the result of a block. Infinite cells cause no warnings."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            return self.reducer.summarize(values, self.nodata, block)
 
 
 @dataclass

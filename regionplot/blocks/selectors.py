@@ -218,16 +218,21 @@ def _has_data(array: Any, nodata: float | None) -> NDArray[np.bool_]:
     return is_valid(values, nodata) & np.not_equal(values, 0)
 
 
-def is_valid(values: NDArray[Any], nodata: float | None) -> NDArray[np.bool_]:
+def is_valid(values: NDArray[Any], nodata: complex | None) -> NDArray[np.bool_]:
     """Return True for values that are neither NaN nor the nodata value.
 
     Floats are compared in their own precision, as GDAL does. An integer is never equal to a value that its data type
     cannot hold.
     """
     valid = ~is_nan(values)
-    if nodata is None or np.isnan(nodata) or values.dtype.kind == "b":
+    if isinstance(nodata, complex | np.complexfloating) and values.dtype.kind != "c":
+        nodata = float(nodata.real) if nodata.imag == 0 else None
+    if nodata is None or nodata != nodata or values.dtype.kind == "b":  # NaN differs from itself
         return valid
-    if values.dtype.kind in "fc" or fits_dtype(values.dtype, nodata):
+    if values.dtype.kind in "fc":
+        with np.errstate(over="ignore"):
+            valid &= values != np.asarray(nodata).astype(values.dtype)
+    elif not isinstance(nodata, complex) and fits_dtype(values.dtype, nodata):
         valid &= values != values.dtype.type(nodata)
     return valid
 

@@ -28,6 +28,8 @@ from regionplot.system.memory import keep_large_blocks, reuse_large_blocks
 
 BlockFunction = Callable[[Any, Block, Any], Any]
 """Function that is called with three values: the data, the block, and the arguments that all blocks share."""
+_CELLS = "bBhHiIlLqQfdFD"
+"""Codes of the data types that a file can store."""
 READS = ("arrays", "masked", "stack", "datasets")
 
 
@@ -135,10 +137,10 @@ class BlockTask(BlockWorker):
     """Width of a halo that is not clipped at the edges of the grid. None if the halo is clipped."""
 
     def load(self) -> None:
-        """Open the inputs."""
+        """Set the malloc policy for threads. Import numpy.ma if it is needed, so that forked workers inherit it."""
         super().load()
         if self.read == "masked" or self.reduction is not None:
-            import numpy.ma  # noqa: F401, PLC0415 (forked workers inherit it)
+            import numpy.ma  # noqa: F401, PLC0415
 
     def __call__(self, job: Block) -> BlockResult:
         """Return the result of one block."""
@@ -149,12 +151,12 @@ class BlockTask(BlockWorker):
 
     def _result(self, result: Any, job: Block) -> BlockResult:
         if self.reduction is not None:
-            return BlockResult(self.reduction.summarize(_core_of(np.ma.asanyarray(result), job), job), None)
+            return BlockResult(self.reduction.summarize(_core_of(_masked(result), job), job), None)
         if self.dtype is None and not (isinstance(result, np.ndarray) and result.ndim in (2, 3)):
             return BlockResult(result, None)
         if self.dtype is None and self.read == "masked" and isinstance(result, np.ma.MaskedArray):
             return BlockResult(_core_of(result, job), None)
-        values = self._converted(_core_of(np.ma.asanyarray(result) if self.read == "masked" else _plain(result), job))
+        values = self._converted(_core_of(_masked(result) if self.read == "masked" else _plain(result), job))
         checksum = None if self.dtype is None else checksum_of(values)
         return self.result_of(job, values, checksum)
 
@@ -200,10 +202,21 @@ class BlockTask(BlockWorker):
         )
 
 
-def _plain(result: Any) -> NDArray[Any]:
-    """Return the result of a function as an array. Refuse a masked array, whose mask would be lost."""
+def _masked(result: Any) -> NDArray[Any]:
+    """Return the result of a function as an array, masked or not."""
+    array: NDArray[Any] = np.ma.asanyarray(_present(result))
+    return array
+
+
+def _present(result: Any) -> Any:
+    """Return the result of a function. Raise BlockError if there is none."""
     if result is None:
         raise BlockError("the function returned None; return an array with the values of the block")
+    return result
+
+
+def _plain(result: Any) -> NDArray[Any]:
+    """Return the result of a function as an array. Refuse a masked array, whose mask would be lost."""
     if type(result) is np.ndarray:  # without an import of numpy.ma
         return result
     if np.ma.is_masked(result):
@@ -211,12 +224,14 @@ def _plain(result: Any) -> NDArray[Any]:
             "the function returned a masked array, whose mask would be lost; return its .filled(nodata), with the "
             "nodata value of the output"
         )
-    return np.asarray(result)
+    return np.asarray(_present(result))
 
 
 def _core_of(values: NDArray[Any], block: Block) -> NDArray[Any]:
     """Return the core of a result."""
     core, padded = (block.core.height, block.core.width), (block.padded.height, block.padded.width)
+    if values.ndim == 3 and not len(values):
+        raise BlockError("the function returned an array without bands; return at least one band")
     if values.ndim in (2, 3) and values.shape[-2:] == core:
         return values
     if values.ndim in (2, 3) and values.shape[-2:] == padded:
@@ -251,9 +266,10 @@ def cast(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
         infinite = np.isinf(converted)
         if not infinite.any() or np.isinf(values[infinite]).all():
             return converted
+    change = f', or set profile={{"dtype": "{values.dtype}"}}' if values.dtype.char in _CELLS else ""
     raise BlockError(
         f"the function returned {values.dtype}, whose values the output's {dtype} cannot hold; "
-        f'convert the result in the function, or set profile={{"dtype": "{values.dtype}"}}'
+        f"convert the result in the function{change}"
     )
 
 

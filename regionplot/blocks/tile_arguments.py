@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from regionplot.blocks.arguments import is_integer
 from regionplot.errors import RasterError
@@ -67,7 +68,7 @@ def check_names(function: str, given: Iterable[str], known: Iterable[str]) -> No
 
 def check_value(name: str, value: Any) -> None:
     """Raise TypeError if a value of cells is neither a number nor None."""
-    if value is not None and (isinstance(value, bool) or not isinstance(value, numbers.Number)):
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int | float | complex | np.number)):
         raise TypeError(f"{name} must be a number, not {value!r}")
 
 

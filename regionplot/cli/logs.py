@@ -23,6 +23,8 @@ from regionplot.text import one_line
 
 RUN_LOGGER = "regionplot.run"
 """Logger for the events of a run. Its records go to the log file. They go to stderr only in the JSON format."""
+_REPEATED = 10.0
+"""Seconds within which equal records are written once."""
 _WARNINGS = "python.warnings"
 """Logger for the warnings of Python libraries."""
 
@@ -81,11 +83,28 @@ def log_to_stderr(log_format: str, *, level: int) -> None:
     handler.addFilter(lambda record: record.name != RUN_LOGGER or (as_json and record.levelno >= level))
     if level > logging.INFO:
         handler.addFilter(is_of_this_package)
+        handler.addFilter(WithoutRepeats())
     logging.basicConfig(handlers=[handler])
     warnings.showwarning = _log_warning  # `commands.run` restores it
     logging.getLogger("regionplot").setLevel(level)
     log_prints(level)
     logging.getLogger(RUN_LOGGER).setLevel(logging.INFO)  # the log file needs all events of the run
+
+
+class WithoutRepeats(logging.Filter):
+    """Leave out a record if an equal record was written shortly before. Overlays can open one file several times."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._written: dict[tuple[int, str], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return True if the record is new."""
+        key, before = (record.levelno, record.getMessage()), record.created - _REPEATED
+        self._written = {known: time for known, time in self._written.items() if time > before}
+        is_new = key not in self._written
+        self._written[key] = record.created
+        return is_new
 
 
 def is_of_this_package(record: logging.LogRecord) -> bool:

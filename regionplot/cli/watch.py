@@ -129,12 +129,12 @@ class _Watcher:
         return self._inputs != self._fingerprints() or time.monotonic() >= self._retry_at
 
     def _fingerprints(self) -> tuple[Fingerprint | None, ...]:
-        """Return the fingerprints of the table, and of the files of functions of the user."""
+        """Return the fingerprints of the table, of tracks, and of the files of functions of the user."""
         return tuple(Fingerprint.of(path) for path in (self._request.regions, *self._input_files))
 
     def _draw(self) -> None:
         assert self._raster is not None, "there is a raster"
-        self._input_files = _files_of_functions(self._config)
+        self._input_files = (*_files_of_functions(self._config), *self._config.regions.tracks.values())
         self._inputs = self._fingerprints()
         config = _with_raster(self._config, self._raster)
         if hasattr(os, "fork"):

@@ -22,7 +22,6 @@ from regionplot.colors.names import rgba_of
 from regionplot.geo.axis_cells import Sample
 from regionplot.geo.extent import PanelGrid
 from regionplot.geo.grid import GridGeometry
-from regionplot.geo.sampling import sample
 from regionplot.sheet.key import Key
 
 
@@ -96,6 +95,8 @@ class PaletteScale(Scale):
     def sample(
         self, values: NDArray[Any], geometry: GridGeometry, panel: PanelGrid, crs: pyproj.CRS, resampling: str
     ) -> Sample:
+        from regionplot.geo.sampling import sample  # noqa: PLC0415 (needed only after the raster is read)
+
         return sample(values, geometry, panel, crs, resampling)
 
     @override

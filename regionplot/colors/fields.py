@@ -86,7 +86,7 @@ def field_scale(info: RasterInfo) -> str | None:
 def _candidates(info: RasterInfo, units: str) -> Iterator[str]:
     standard, variable = info.standard_name.strip().lower(), str(info.description.get("variable", ""))
     long_name = str(info.description.get("long_name", "")).strip().lower()
-    if "spread of " in long_name:  # the spread of temperatures is no temperature
+    if "spread of " in long_name:  # the spread of temperatures is not a temperature
         return
     if variable.endswith(f", {DIFFERENCE}"):
         yield "anomaly"

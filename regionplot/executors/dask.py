@@ -5,6 +5,7 @@ Only this module imports `distributed`, an optional dependency (the extra `dask`
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import logging
 import os
@@ -35,7 +36,7 @@ from regionplot.executors.base import (
     start_task_worker,
 )
 from regionplot.executors.jobs import PendingJob
-from regionplot.system.threads import wait_for_exit
+from regionplot.system.threads import thread_pool, wait_for_exit
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +58,7 @@ _MAX_WAIT = 2.0
 _load_lock = threading.Lock()
 """Lock of `LoadedTask.load`, because a dask worker may have several threads."""
 
+_kept_tasks_lock = threading.Lock()
 _kept_tasks: dict[str, LoadedTask[Any]] = {}
 """The last task of this worker process, by its key. Dask may drop a task between two jobs, and send it again."""
 
@@ -197,17 +199,45 @@ def _connect(stack: ExitStack, cluster: Any, workers: int) -> Any:
     import distributed  # noqa: PLC0415 (an optional dependency)
 
     if isinstance(cluster, distributed.Client):
+        if cluster.status not in ("running", "connecting"):
+            raise ExecutorError(f"the client of the dask cluster is {cluster.status}; pass a connected client")
         return cluster
     try:
         if cluster is None:
             cluster = _start_local_cluster(stack, workers)
         else:
             warn_if_unencrypted(str(cluster))
+            _check_address(str(cluster))
         return stack.enter_context(distributed.Client(cluster, set_as_default=False))
-    except (OSError, ValueError, TimeoutError) as error:
+    except (OSError, ValueError, TypeError, OverflowError, ImportError) as error:  # dask raises all of them
         if cluster is None:
             raise ExecutorError(f"the local dask cluster cannot be started: {error}") from error
         raise ExecutorError(f"there is no dask cluster at {cluster}: {error}; check the address") from error
+
+
+def _check_address(address: str) -> None:
+    """Connect to a scheduler once. A client that cannot connect would leave a thread behind.
+
+    Raises
+    ------
+    OSError, ValueError
+        If there is no scheduler at this address. distributed raises further errors for wrong addresses.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:  # the usual case: no event loop runs in this thread
+        asyncio.run(_connect_once(address))
+        return
+    with thread_pool(1) as pool:
+        pool.submit(asyncio.run, _connect_once(address)).result()
+
+
+async def _connect_once(address: str) -> None:
+    import distributed  # noqa: PLC0415 (an optional dependency)
+    from distributed.comm.core import connect  # noqa: PLC0415
+
+    comm = await connect(address, **distributed.Security().get_connection_args("client"))
+    await comm.close()
 
 
 def _end_idle_thread(before: Collection[threading.Thread]) -> None:
@@ -311,9 +341,10 @@ def _received_task(key: str, task: Task[J], parent: int) -> LoadedTask[J]:
     Dask drops copies of data that no running job needs. It also writes data to disk if the memory is nearly full.
     Without `_kept_tasks`, the next job would load the data again.
     """
-    for other in set(_kept_tasks) - {key}:
-        _free_kept_task(other)
-    return _kept_tasks.setdefault(key, LoadedTask(task, parent, key=key))
+    with _kept_tasks_lock:
+        for other in set(_kept_tasks) - {key}:
+            _free_kept_task(other)
+        return _kept_tasks.setdefault(key, LoadedTask(task, parent, key=key))
 
 
 def _free_kept_task(key: str) -> None:

@@ -9,7 +9,8 @@ from regionplot.geo.centered import centered_crs
 from regionplot.geo.extent import FULL_TURN, LONLAT, Extent
 
 _KILOMETERS_PER_DEGREE = math.radians(1) * 6371.0088
-"""On a sphere with the mean radius of the earth (IUGG, https://doi.org/10.1007/s001900050278)."""
+"""Length of a degree of latitude on a sphere with the mean radius of the earth (IUGG,
+https://doi.org/10.1007/s001900050278)."""
 _HIGH = 80.0
 """Latitude beyond which a box in degrees would be much wider on one side than on the other."""
 _LARGEST = 16_000.0
@@ -64,7 +65,9 @@ def box_around(longitude: float, latitude: float, width: float, height: float) -
         return Extent(-half_x, half_x, -half_y, half_y), _crs_around(longitude, latitude)
     half_width = kilometers_to_degrees(width, latitude) / 2
     if half_width > FULL_TURN / 2:
-        raise RegionError(f"{width:g} km is more than once around the earth at latitude {latitude:g}")
+        raise RegionError(
+            f"{width:g} km is more than once around the earth at latitude {latitude:g}; use a smaller width"
+        )
     limits = longitude - half_width, longitude + half_width, latitude - half_height, latitude + half_height
     return Extent(*limits), LONLAT
 

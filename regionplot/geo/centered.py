@@ -1,7 +1,7 @@
 """Projections that are centered on one region. Each map can have its own projection, so they must be cheap.
 
-PROJ takes some 0.1 s to find the best transformation between two arbitrary CRSs. A centered projection has the datum
-WGS 84, so its transformation to longitude and latitude is only a formula. Transformations to other CRSs lead through
+PROJ takes about 0.1 s to find the best transformation between two arbitrary CRSs. A centered projection has the datum
+WGS 84, so its transformation to longitude and latitude is only a formula. Transformations to other CRSs go through
 longitude and latitude.
 """
 

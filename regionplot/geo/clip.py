@@ -135,6 +135,27 @@ def _parts(geometries: Geometries) -> Geometries:
     return np.asarray(found, dtype=object)
 
 
+def clip_near_panel(geometries: Geometries, panel: PanelGrid, reach: float = 0.0) -> Geometries:
+    """Return the parts of lines in a panel and in a border around it, without an index.
+
+    Parameters
+    ----------
+    geometries : ndarray of LineString
+        The lines, in map coordinates.
+    panel, reach
+        As for `IndexedGeometries.clip_to_panel`.
+    """
+    extent = _with_margin(panel, reach)
+    box = np.array([extent.xmin, extent.ymin, extent.xmax, extent.ymax])
+    bounds = shapely.bounds(geometries)
+    is_near = (bounds[:, :2] <= box[2:]).all(axis=1) & (bounds[:, 2:] >= box[:2]).all(axis=1)
+    found, bounds = geometries[is_near], bounds[is_near]
+    crossing = (bounds[:, :2] < box[:2]).any(axis=1) | (bounds[:, 2:] > box[2:]).any(axis=1)
+    found[crossing] = shapely.clip_by_rect(found[crossing], *box)
+    parts = np.asarray(shapely.get_parts(found), dtype=object)
+    return np.asarray(parts[~shapely.is_empty(parts)], dtype=object)
+
+
 def _with_margin(panel: PanelGrid, reach: float) -> Extent:
     """Return the extent of a panel with a border. Geometries are clipped to it."""
     margin = max(_MARGIN, math.ceil(reach) + 1)

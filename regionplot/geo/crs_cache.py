@@ -30,7 +30,7 @@ class _SameObject:
 def crs_cache(maxsize: int) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Return a decorator that caches results like `functools.lru_cache`, but finds them faster.
 
-    pyproj writes a CRS as WKT to compute its hash. This takes 0.1 ms, and drawing a map needs some twenty hashes.
+    pyproj writes a CRS as WKT to compute its hash. This takes 0.1 ms, and drawing a map needs about twenty hashes.
     Therefore, the cache first looks for the same objects, and only then for equal CRSs.
 
     Parameters

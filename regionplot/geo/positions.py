@@ -39,7 +39,7 @@ def find_positions(geometry: GridGeometry, panel: PanelGrid, crs: pyproj.CRS) ->
     for step in _MESH_STEPS:
         nodes = mesh_axis(panel.width, step), mesh_axis(panel.height, step)
         if found is None or found[0].shape != (nodes[1].size, nodes[0].size):
-            found = locate(*nodes)  # else, these are the nodes at which the mesh before was checked
+            found = locate(*nodes)  # otherwise, the check of the previous mesh has found these nodes
         mesh = Mesh(panel.height, panel.width, step, *found)
         error, found = locate.largest_error(nodes, mesh.column, mesh.row)
         if error <= MAX_POSITION_ERROR:

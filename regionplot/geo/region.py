@@ -40,7 +40,7 @@ class Region:
     shape: bytes = field(default=b"", repr=False, compare=False)
     """Geometry as WKB, in `crs`, for statistics and the layer `focus`. Empty: the region is the extent."""
     projection: str = ""
-    """Projection of the map: `auto`, `raster` or a code such as `EPSG:5070`. Empty: that of the settings."""
+    """Projection of the map: `auto`, `raster` or a code such as `EPSG:5070`. Empty: the projection in the settings."""
     track: Track | None = field(default=None, repr=False)
     """Track with which the region moves. None: the region does not move, or it is the region at the time of a map."""
 
@@ -98,6 +98,11 @@ class Region:
         extent, crs = self.track.box(time)
         lon, lat = (f"{degrees:.2f}" for degrees in self.track.position(time))
         return replace(self, extent=extent, crs=crs, attributes={**self.attributes, "lon": lon, "lat": lat}, track=None)
+
+    @property
+    def at_start(self) -> Region:
+        """The region at the first time of its track. A region that does not move is returned unchanged."""
+        return self if self.track is None else self.at(self.track.fixes[0][0])
 
     @property
     def fields(self) -> Mapping[str, str]:

@@ -16,10 +16,11 @@ from functools import lru_cache
 import numpy as np
 import pyproj
 import shapely
+from numpy.typing import NDArray
 
 from regionplot.geo.bounds import within_world
 from regionplot.geo.charts import has_degrees
-from regionplot.geo.clip import IndexedGeometries
+from regionplot.geo.clip import SIMPLIFY, IndexedGeometries, clip_near_panel
 from regionplot.geo.crs import transformer, unit_size
 from regionplot.geo.extent import FULL_TURN, Extent, PanelGrid
 from regionplot.geo.joining import join_pieces
@@ -33,6 +34,7 @@ _MARGIN = 0.02
 _POLE = 90.0
 _LINE, _POLYGON = 1, 3
 """Types of geometries in shapely."""
+_METERS_PER_DEGREE = 111_320
 _PRECISION = 1e-3
 """Size in meters of the grid on which the corners of joined areas lie."""
 
@@ -102,7 +104,10 @@ def _contains(extent: Extent, point: tuple[float, float]) -> bool:
 def lines_on_panel(
     index: IndexedGeometries, source: pyproj.CRS, panel: PanelGrid, crs: pyproj.CRS, reach: float = 0.0
 ) -> Geometries:
-    """Return the lines of a layer in a panel, projected, clipped and simplified as by `clip_to_panel`.
+    """Return the lines of a layer in a panel, simplified, projected and clipped.
+
+    The tolerance is a third of a pixel, as for `clip_to_panel`. Lines are simplified before they are projected, because
+    projecting all vertices of a national map would take much longer.
 
     Parameters
     ----------
@@ -119,19 +124,43 @@ def lines_on_panel(
     """
     if not index.geometries.size:
         return index.geometries
-    found = _clipped(index, source, shown_window(panel, crs, source, reach))
+    window = shown_window(panel, crs, source, reach)
+    found = _clipped(index, source, window)
     found = found[shapely.get_type_id(found) == _LINE]
-    if not found.size:
+    simple = np.asarray(shapely.simplify(found, SIMPLIFY * _pixel_in(source, panel, crs), preserve_topology=False))
+    simple = simple[shapely.length(simple) > 0]  # GEOS reduces a small ring to one point
+    if not simple.size:
         return no_geometries()
-    dense = shapely.segmentize(found, step_limit(source))
-    coordinates, line = shapely.get_coordinates(dense, return_index=True)
+    dense, coordinates, line = _with_short_steps(simple, step_limit(source))
     points = np.column_stack(transformer(source, crs).transform(*coordinates.T))
-    if np.isfinite(points).all():
-        lines = shapely.set_coordinates(dense, points)
+    is_known = np.isfinite(points).all(axis=1)
+    if is_known.all():
+        lines = np.asarray(shapely.set_coordinates(dense, points), dtype=object)
     else:
-        is_known = np.isfinite(points).all(axis=1)
         lines = join_segments(points, (line[1:] == line[:-1]) & is_known[1:] & is_known[:-1])
-    return IndexedGeometries.of(lines).clip_to_panel(panel, 0.0, reach)
+    return clip_near_panel(lines, panel, reach)
+
+
+def _with_short_steps(lines: Geometries, limit: float) -> tuple[Geometries, Floats, NDArray[np.intp]]:
+    """Return lines with vertices at most a distance apart, their vertices, and the line of each vertex.
+
+    Most lines need no further vertices. `segmentize` takes ten times as long as finding the others.
+    """
+    coordinates, line = shapely.get_coordinates(lines, return_index=True)
+    is_long = (abs(np.diff(coordinates, axis=0)).max(axis=1) > limit) & (line[1:] == line[:-1])
+    if not is_long.any():
+        return lines, coordinates, line
+    long = np.unique(line[1:][is_long])
+    dense = lines.copy()
+    dense[long] = shapely.segmentize(lines[long], limit)
+    return (dense, *shapely.get_coordinates(dense, return_index=True))
+
+
+def _pixel_in(source: pyproj.CRS, panel: PanelGrid, crs: pyproj.CRS) -> float:
+    """Return the length of a pixel in the units of a CRS. In degrees, these are degrees of latitude."""
+    pixel = min(panel.pixel_width, panel.pixel_height)
+    meters = pixel * (_METERS_PER_DEGREE if crs.is_geographic else unit_size(crs))
+    return meters / (_METERS_PER_DEGREE if source.is_geographic else unit_size(source))
 
 
 def areas_on_panel(index: IndexedGeometries, source: pyproj.CRS, panel: PanelGrid, crs: pyproj.CRS) -> Geometries:

@@ -19,7 +19,7 @@ Floats = NDArray[np.floating[Any]]
 _STEP = 4.0
 """Pixels between two vertices of a line."""
 _CELLS = 2
-"""Cells of the grid of taken places along the distance between two lines."""
+"""Number of cells along the distance between two lines, in the grid that records where lines are."""
 _TURN = 3.0
 """A line that comes back to a cell after this many times the length of a cell has turned around."""
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from regionplot.errors import RasterError
-from regionplot.geo.curvilinear.fit import RegularGrid, fit_grid
-from regionplot.geo.curvilinear.locator import CellLocator, Resampling
 from regionplot.geo.dtypes import float_dtype
 from regionplot.geo.grid import Window
 from regionplot.inputs.geolocation import Geolocation, read_coordinates
 from regionplot.inputs.source import RasterInfo, RasterSource
+
+if TYPE_CHECKING:
+    from regionplot.geo.curvilinear.fit import RegularGrid
+    from regionplot.geo.curvilinear.locator import CellLocator, Resampling
 
 _INTERPOLATING = ("bilinear", "cubic")
 
@@ -61,6 +63,9 @@ class CurvilinearSource:
         RasterError
             If the coordinates cannot be read, or all cells have the same coordinates.
         """
+        from regionplot.geo.curvilinear.fit import fit_grid  # noqa: PLC0415 (few rasters are curvilinear)
+        from regionplot.geo.curvilinear.locator import Resampling  # noqa: PLC0415
+
         path = cells.describe().path
         grid = fit_grid(*read_coordinates(path, geolocation), geolocation.crs)
         if grid is None:
@@ -109,6 +114,8 @@ class CurvilinearSource:
         return values.astype(self.describe().dtype, copy=False)
 
     def _locator(self, longitudes: NDArray[Any], latitudes: NDArray[Any]) -> CellLocator:
+        from regionplot.geo.curvilinear.locator import CellLocator  # noqa: PLC0415
+
         return CellLocator(longitudes, latitudes, self.grid, self.geolocation.crs)
 
 

@@ -28,9 +28,10 @@ _STRIP = 1_000_000
 
 @dataclass(frozen=True)
 class DifferenceSource:
-    """A `RasterSource` whose cells are those of one raster minus those of another.
+    """A `RasterSource` that subtracts the cells of one raster from the cells of another.
 
-    The grid is that of the first raster. If the other raster has another grid, its cells are interpolated (bilinear).
+    The difference has the grid of the first raster. If the other raster has another grid, its cells are interpolated
+    (bilinear).
     """
 
     first: RasterSource
@@ -105,7 +106,7 @@ class DifferenceSource:
 
 
 def open_difference(settings: RasterSettings, minus: FieldSettings) -> DifferenceSource:
-    """Return the source of a raster minus another raster. If the file of the other has no times, it is always used.
+    """Return the source of a raster minus another raster. If the other raster has no times, it is used for all times.
 
     Parameters
     ----------

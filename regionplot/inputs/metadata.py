@@ -102,7 +102,7 @@ def with_lead_time(description: Mapping[str, object]) -> Mapping[str, object]:
 
 
 def _source(tags: Tags) -> str:
-    """Return who has made the data: the center of a GRIB file, or the attribute `institution` of a NetCDF file."""
+    """Return the producer of the data: the center of a GRIB file, or the attribute `institution` of a NetCDF file."""
     center = re.search(r"\bCENTER=\d+\(([^)]*)\)", tags.get("GRIB_IDS", ""))
     return center[1].removeprefix("US-") if center else tags.get("institution", tags.get(f"{_GLOBAL}institution", ""))
 

@@ -48,7 +48,7 @@ class RasterInfo:
     description: Mapping[str, object]
     """Text for titles and labels: `raster` (the file's stem), `variable`, `long_name`, `units` and, if they are
     known, `level`, `time` and `reference_time` (datetimes in UTC), `lead` (hours from the reference time), and
-    `source` (who has made the data)."""
+    `source` (producer of the data)."""
     color_table: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
     """Red, green, blue and opacity (0 to 255) of each value. Empty if the band has no color table."""
     class_names: Mapping[int, str] = field(default_factory=dict)
@@ -67,6 +67,12 @@ class RasterInfo:
     """CF standard name of the quantity. Empty if it is unknown."""
     has_bit_flags: bool = False
     """True if each bit of the values is a flag (CF attribute `flag_masks`)."""
+
+    @property
+    def can_miss(self) -> bool:
+        """True if cells can be missing, because the file has a value or a mask for them."""
+        has_value = self.nodata is not None or bool(self.missing)
+        return self.has_mask or (self.mask_and_scale and has_value)
 
     @property
     def units(self) -> str:

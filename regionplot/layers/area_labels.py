@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 AREA_COLOR, AREA_HALO = "#4a4356bf", "#fffdf673"
 _POINTS, _HALO_POINTS = 9.5, 1.0
 _GAP = (9.0, 6.0)
-"""Minimum pixels from the name of an area to other labels, along x and along y."""
+"""Minimum distance from the name of an area to other labels in pixels, along x and along y."""
 _EDGE = 14
 """Pixels along the edges of the panel in which no area is labeled."""
 _NAME_STYLE = Style(9.5, "normal", 0.0, 2.3)
@@ -47,6 +47,8 @@ class AreaLabels:
     def marks(self) -> Iterator[Label]:
         """Yield the labels that fit."""
         panel, features = self.sheet.view.box, self.layer.features
+        if self.sheet.layout.page.is_narrow:
+            return
         least = self.layer.settings.min_area * panel.width * panel.height
         for number, area in features.areas_in(self.sheet.view, _EDGE):
             if area.area >= least:

@@ -21,6 +21,7 @@ from typing import Any, ClassVar, Protocol, Self
 import pyproj
 
 from regionplot.errors import InputError
+from regionplot.geo.grid import GridGeometry
 from regionplot.settings.base import LayerSettings, Section
 from regionplot.settings.config import Config
 from regionplot.sheet.layout import Layout, Page, Room
@@ -40,6 +41,10 @@ class LoadContext:
     """CRS of the map."""
     description: Mapping[str, object] = field(default_factory=dict)
     """Metadata of the raster: `raster`, `variable`, `long_name`, `units` and `time`, as far as they are known."""
+    grid: GridGeometry | None = None
+    """Grid of the raster. None if it is not known."""
+    has_missing: bool = False
+    """True if the raster can have missing cells, because it has a value or a mask for them."""
     cache: ArrayCache | None = None
     """Folder for arrays that are expensive to compute. None if the cache is turned off."""
     name: str = ""
@@ -64,9 +69,9 @@ class Layer(Protocol):
     Settings: ClassVar[type[LayerSettings]] = LayerSettings
     """Class of the layer's table in `regionplot.toml`. The key of the table is the layer's name in the registry."""
     zorder: ClassVar[float] = 50
-    """Layers are drawn in the order of this number. Raster: 0, features: 20, contours: 25, graticule: 30,
-    streamlines: 39, barbs: 40, arrows: 41, points: 45, labels: 50, "no data": 70, neatline: 80, title: 90, color bar:
-    95, legend: 96."""
+    """Layers are drawn in the order of this number. Raster: 0, features: 20, contours: 25, region box: 28, graticule:
+    30, streamlines: 39, barbs: 40, arrows: 41, points: 45, labels: 50, locator: 60, north arrow: 62, logo: 64,
+    "no data": 70, neatline: 80, title: 90, color bar: 95, legend: 96."""
     wants_values: ClassVar[bool] = False
     """True if the layer needs the sampled values in `Sheet.values`, in addition to the codes of the color scale."""
     wants_shapes: ClassVar[bool] = False
@@ -82,7 +87,8 @@ class Layer(Protocol):
 
     label_order: ClassVar[int] = 0
     """Order in which layers place labels and symbols that must not overlap (`Sheet.placer`). 0: before all others, or
-    without labels. Contours: 10, labels: 20, barbs: 30. Layers are still drawn in the order of `zorder`."""
+    without labels. Logo: 1, locator: 2, north arrow: 3, points: 5, contours: 10, labels: 20, barbs: 30. Layers are
+    still drawn in the order of `zorder`."""
 
     caption: ClassVar[str] = ""
     """Name of a further quantity that the layer draws, for `{contents}` in titles. A layer can override it with a
@@ -138,8 +144,9 @@ class Layer(Protocol):
     def inks(self) -> frozenset[str] | None:
         """Return the colors of the layer's marks in the panel: lines, areas, letters, casings and halos.
 
-        Return None if the layer does not fit into a palette image, because it draws images or many colors, or because
-        its marks outside the panel are colored. Maps with such a layer are RGB images.
+        Return None if the layer does not name its colors, because it draws images or many colors, or because its marks
+        outside the panel are colored. Maps with such a layer are RGB images, or have a palette for each map
+        (`render.adaptive`).
         """
         return None
 

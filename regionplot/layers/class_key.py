@@ -12,7 +12,7 @@ from regionplot.sheet.marks import Rectangle, SheetMark, Text
 _SWATCH = 16, 9
 """Width and height of a swatch in points."""
 _ROW, _GAP, _NEXT = 15, 5, 13
-"""Points from one row to the next, between a swatch and its name, and between a name and the next swatch."""
+"""Distances in points: from one row to the next, from a swatch to its name, and from a name to the next swatch."""
 _ABOVE = 14
 """Points between the key and the panel, for longitudes below the panel."""
 _LABEL = -1

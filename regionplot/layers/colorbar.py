@@ -22,12 +22,14 @@ _TICKS = 8
 """Points for the ticks and the gaps between ticks and labels. They do not scale with the sheet."""
 _BAR_HEIGHT = 9
 """Height of the bar in points."""
-_FOOT = 66
-"""Height in points of the space for a short color bar."""
+_FOOT, _NARROW_FOOT = 66, 56
+"""Height in points of the space for a short color bar. Narrow sheets have no labels between bar and panel."""
 _SHORT_BOTTOM, _SHORT_HEIGHT = 23.8, 9.4
 """Points from the bottom of the sheet to a short color bar, and its height."""
 _SHORT_WIDTHS = ((0, 288), (1, 317), (16, 403))
 """Smallest number of classes, and width of a short color bar in points."""
+_SHORTEST = 166
+"""Minimum width of a short color bar in points, on narrow sheets."""
 _LARGEST_SHARE = 0.6
 """Maximum width of a short color bar, as a fraction of the sheet."""
 _GAP = 9
@@ -48,7 +50,7 @@ class ColorBarLayer(Layer):
         if not (page.config.colors.colorbar and isinstance(page.key, ColorBarKey)):
             return None
         if page.config.sheet.colorbar == "short":
-            return Room("bottom", page.pixels(_FOOT), is_shared=True)
+            return Room("bottom", page.pixels(_NARROW_FOOT if page.is_narrow else _FOOT), is_shared=True)
         return Room("bottom", _bar_bottom(page) + page.pixels(_BAR_HEIGHT) + page.pixels(_GAP))
 
     @classmethod
@@ -103,7 +105,10 @@ def short_bar_width(page: Page) -> int:
         return 0
     classes = len(page.key.levels or ())
     points = next(width for least, width in reversed(_SHORT_WIDTHS) if classes >= least)
-    return min(page.pixels(points), round((page.size[0] - 2 * page.margin) * _LARGEST_SHARE))
+    width = page.pixels(points)
+    if page.is_narrow:
+        width = round(max(points * page.factor, _SHORTEST) * page.dpi / POINTS_PER_INCH)
+    return min(width, round((page.size[0] - 2 * page.margin) * _LARGEST_SHARE))
 
 
 def _short_box(layout: Layout) -> Box:

@@ -18,7 +18,7 @@ from regionplot.sheet.sheet import Sheet
 from regionplot.text import number_text
 
 _LABEL_HALO = 1.3
-"""Width of the halo around labels in points. Its color is that of the casing."""
+"""Width of the halo around labels in points. The halo has the color of the casing."""
 _LABEL_GAP = 4
 """Pixels between a label and the ends of its line."""
 _MIN_LABELED = 170

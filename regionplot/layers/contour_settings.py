@@ -51,7 +51,7 @@ class ContourSettings(LayerSettings):
     bold_linewidth: Annotated[float, Limits(ge=0, le=100)] = 1.7
     """Width of bold lines in points."""
     casing: Color = "#ffffff8c"
-    """Color of the casing under the lines. `none`: no casing. Maps with a casing are RGB images."""
+    """Color of the casing under the lines. `none`: no casing."""
     casing_width: Annotated[float, Limits(ge=0, le=100)] = 0.8
     """Width of the casing on each side of a line, in points."""
     min_length: Annotated[float, Limits(ge=0, le=10_000)] = 40.0
@@ -61,7 +61,7 @@ class ContourSettings(LayerSettings):
     font_size: Annotated[float, Limits(gt=0, le=100)] = 9.5
     """Font size of the labels in points, on a sheet of 14 × 9 inches."""
     highs_lows: bool = False
-    """Mark highs with H and lows with L, and write their values. Maps with such marks are RGB images."""
+    """Mark highs with H and lows with L, and write their values."""
     high_color: Color = "#1d4f9e"
     """Color of the marks of highs."""
     low_color: Color = "#b02a20"

@@ -78,7 +78,7 @@ class Contours(Layer):
 
     @property
     def caption(self) -> str:  # type: ignore[override]
-        """Name of the quantity, unless it is that of the map."""
+        """Name of the quantity, or an empty text if the map has the same quantity."""
         return self.settings.name or ("" if self.field is None else quantity_of(self.field.description))
 
     def values(self, sheet: Sheet) -> GridValues | None:

@@ -22,8 +22,9 @@ _BOTTOM, _LINE = 10.8, 10.8
 """Points from the bottom of the sheet to the lowest baseline, and from line to line."""
 _WIDTH = 302
 """Maximum width in points. Longer lines are made smaller."""
-_LEAST_WIDTH = 150
-"""Points without which the lines get a space of their own, above the color bar."""
+_LEAST_WIDTH, _LEAST_NARROW = 150, 105
+"""Points without which the lines get a space of their own, above the color bar: usual, and on narrow sheets, where the
+lines are shorter."""
 _SMALLEST = 0.6
 """Minimum font size of a long line, as a fraction of its normal size. A longer line is divided into two."""
 
@@ -35,7 +36,7 @@ class CreditSettings(LayerSettings):
     """`[credit]`: the sources of the data."""
 
     lines: Annotated[tuple[Template, ...], Field(strict=False, max_length=4)]
-    """Up to four lines of text, such as "Boundaries: US Census Bureau". Fields are those of the raster.
+    """Up to four lines of text, such as "Boundaries: US Census Bureau". The texts can have fields of the raster.
     A line with a field that the raster does not have is left out."""
     font_size: FontSize = 8.5
     """Font size in points, on a sheet of 14 × 9 inches."""
@@ -54,7 +55,7 @@ class Credit(Layer):
     @classmethod
     @override
     def room(cls, settings: CreditSettings, page: Page) -> Room:
-        fits = _free_width(page) >= page.pixels(_LEAST_WIDTH)
+        fits = _fits_beside(page)
         return Room("bottom", page.pixels(2 * _BOTTOM + _LINE * len(settings.lines)), is_shared=fits)
 
     @classmethod
@@ -69,14 +70,14 @@ class Credit(Layer):
     @override
     def frame(self, layout: Layout) -> Iterator[Text]:
         page, free = layout.page, _free_width(layout.page)
-        is_beside = free >= page.pixels(_LEAST_WIDTH)
+        is_beside = _fits_beside(page)
         room = layout.rooms[NAME]
         for number, line in enumerate(reversed(self.lines)):
             yield Text(
                 layout.panel.left + layout.text_width,
                 room.bottom + page.pixels(_BOTTOM + _LINE * number),
                 line,
-                self.settings.font_size * page.text_factor,
+                page.small_points(self.settings.font_size),
                 page.faint_ink,
                 align="right",
                 max_width=min(page.pixels(_WIDTH), free) if is_beside else layout.text_width,
@@ -88,6 +89,11 @@ class Credit(Layer):
     @override
     def inks(self) -> frozenset[str]:
         return frozenset()
+
+
+def _fits_beside(page: Page) -> bool:
+    """Return True if the lines fit at the right of the color bar and the scale bar."""
+    return _free_width(page) >= page.pixels(_LEAST_NARROW if page.is_narrow else _LEAST_WIDTH)
 
 
 def _free_width(page: Page) -> int:

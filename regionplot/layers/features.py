@@ -25,6 +25,8 @@ from regionplot.sheet.marks import Markers, PanelMark, Path, SheetMark
 from regionplot.sheet.sheet import Sheet
 
 _NONE = "none"
+_COARSE = 3.0
+"""Kilometers in a pixel of coarse maps, whose lines are thinner."""
 
 
 class FeatureSettings(ClassSettings):
@@ -37,6 +39,8 @@ class FeatureSettings(ClassSettings):
     has. The style then gives the other settings."""
     linewidth: Annotated[float, Field(ge=0, le=100)] = 0.6
     """Line width in points."""
+    coarse_linewidth: Annotated[float, Field(ge=0, le=100)] | None = None
+    """Line width in points if a pixel of the map shows more than 3 km. The casing becomes narrower, too."""
     edgecolor: Color = "black"
     """Color of lines, borders and the edges of symbols."""
     facecolor: Color = _NONE
@@ -50,6 +54,9 @@ class FeatureSettings(ClassSettings):
     max_scale: Annotated[float, Field(gt=0)] | None = None
     """Draw the layer only if a pixel of the map shows at most this many kilometers."""
 
+    min_width: Annotated[int, Field(ge=0)] | None = None
+    """Draw the layer only on sheets with at least this width in pixels."""
+
     @property
     @override
     def has_areas(self) -> bool:
@@ -59,16 +66,31 @@ class FeatureSettings(ClassSettings):
         """Return True if the scale of a map is between `min_scale` and `max_scale`."""
         if self.min_scale is None and self.max_scale is None:
             return True
-        from regionplot.geo.ground import meters_per_pixel  # noqa: PLC0415 (few layers have scales)
+        return (self.min_scale or 0.0) <= _scale(sheet) <= (math.inf if self.max_scale is None else self.max_scale)
 
-        scale = meters_per_pixel(sheet.crs, sheet.view.panel) / 1000
-        scale = math.inf if math.isnan(scale) else scale  # the panel is larger than the part of the earth that it shows
-        return (self.min_scale or 0.0) <= scale <= (math.inf if self.max_scale is None else self.max_scale)
+    def is_too_small(self, sheet: Sheet) -> bool:
+        """Return True if the sheet of a map is narrower than `min_width`."""
+        return self.min_width is not None and sheet.layout.size[0] < self.min_width
+
+    def widths_on(self, sheet: Sheet) -> tuple[float, float]:
+        """Return the width of the lines of a map, and of the casing on both sides together, in points."""
+        casing = 2 * self.casing_width if self.has_casing else 0.0
+        if self.coarse_linewidth is None or not self.linewidth or _scale(sheet) <= _COARSE:
+            return self.linewidth, casing
+        return self.coarse_linewidth, casing * min(1.0, self.coarse_linewidth / self.linewidth)
 
     @property
     def has_casing(self) -> bool:
         """True if lines have a casing."""
         return self.casing != _NONE and self.casing_width > 0
+
+
+def _scale(sheet: Sheet) -> float:
+    """Return the kilometers in a pixel of a map. Infinite: the panel is larger than the part of the earth it shows."""
+    from regionplot.geo.ground import meters_per_pixel  # noqa: PLC0415 (few layers depend on the scale)
+
+    scale = meters_per_pixel(sheet.crs, sheet.view.panel) / 1000
+    return math.inf if math.isnan(scale) else scale
 
 
 @dataclass(frozen=True)
@@ -124,19 +146,19 @@ class Features(VectorFileLayer):
     @override
     def draw(self, sheet: Sheet) -> Iterator[PanelMark]:
         panel, style = sheet.view.panel, self.settings
-        if not style.is_drawn_on(sheet):
+        if style.is_too_small(sheet) or not style.is_drawn_on(sheet):
             return
         pixels_per_point = sheet.layout.dpi / POINTS_PER_INCH
         for vectors, color in ((self.vectors, style.facecolor), *zip(self.classes, style.colors, strict=False)):
             areas = vectors.polygons_in(panel, sheet.crs)
             if areas.size:
                 yield Path.of_polygons(areas, color)
-        casing = 2 * style.casing_width if style.has_casing else 0.0
-        lines = self.vectors.lines_in(panel, (style.linewidth + casing) / 2 * pixels_per_point, sheet.crs)
-        if lines.size and style.linewidth > 0 and style.edgecolor != _NONE:
+        width, casing = style.widths_on(sheet)
+        lines = self.vectors.lines_in(panel, (width + casing) / 2 * pixels_per_point, sheet.crs)
+        if lines.size and width > 0 and style.edgecolor != _NONE:
             if casing:
-                yield Path.of_lines(lines, style.casing, style.linewidth + casing)
-            yield Path.of_lines(lines, style.edgecolor, style.linewidth)
+                yield Path.of_lines(lines, style.casing, width + casing)
+            yield Path.of_lines(lines, style.edgecolor, width)
         size = 2 + 2 * style.linewidth
         points = self.vectors.points_in(panel, (size + style.linewidth) / 2 * pixels_per_point, sheet.crs)
         if points.size:

@@ -57,7 +57,7 @@ class GraticuleSettings(LayerSettings):
     font_size: Annotated[float, Field(gt=0, le=100)] = 8
     """Font size of the labels in points, on a sheet of 14 × 9 inches."""
     halo: Color = "white"
-    """Color of the halo around letters inside the panel. `none`: no halo. Maps with a halo are RGB images."""
+    """Color of the halo around letters inside the panel. `none`: no halo."""
 
     @property
     def text_color(self) -> str:
@@ -140,7 +140,7 @@ class GraticuleWithMargin(Graticule):
     def draw(self, sheet: Sheet) -> Iterator[PanelMark | SheetMark]:
         lines = self._lines(sheet)
         yield from self._paths(sheet, lines)
-        for line in lines:
+        for line in lines if not sheet.layout.page.is_narrow else ():
             edge = line.edges[0]
             for place in line_ends(line, sheet.view.panel)[edge]:
                 yield from self._label(line.text, float(place[0]), float(place[1]), edge, sheet)
@@ -149,7 +149,7 @@ class GraticuleWithMargin(Graticule):
         """Yield the tick and the label at a point on the left or lower edge of the panel. x and y are in pixels."""
         page, box = sheet.layout.page, sheet.view.box
         tick, corner = page.pixels(_TICK), page.pixels(_CORNER)
-        points = self.settings.font_size * page.text_factor
+        points = page.small_points(self.settings.font_size)
         size = points * page.dpi / POINTS_PER_INCH
         is_below = edge == "b"
         along, length, origin = (x, box.width, box.left) if is_below else (y, box.height, box.bottom)

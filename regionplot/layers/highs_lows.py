@@ -22,6 +22,8 @@ _INSIDE = 34
 """Minimum pixels to the edge of the panel."""
 _PROMINENCE = 0.25
 """Minimum difference from the mean of the surroundings, as a fraction of the interval."""
+_GAP = (2.0, 2.0)
+"""Minimum pixels from a mark to labels, along x and along y."""
 _MARK_POINTS, _VALUE_POINTS = 24, 11
 _LETTER_HALO, _VALUE_HALO = 1.6, 1.2
 MARK_HALO = "#ffffffe6"
@@ -30,7 +32,7 @@ MARK_HALO = "#ffffffe6"
 
 @dataclass(frozen=True)
 class HighsAndLows:
-    """The marks of one map. Highs and lows are those of the blurred field, so that they match the lines."""
+    """The marks of one map. Highs and lows are found in the blurred field, so that they match the lines."""
 
     sheet: Sheet
     style: ContourSettings
@@ -60,7 +62,7 @@ class HighsAndLows:
             LabelBox.around(x, bottom + size.ascent / 2, size.width, size.ascent),
             LabelBox.of_text(x - below.width / 2, under, below),
         ]
-        if not all(placer.is_inside(box, 2) and placer.is_free(box) for box in boxes):
+        if not all(placer.is_inside(box, 2) and placer.is_free(box, *_GAP) for box in boxes):
             return
         placer.take(*(box.grown(4, 3) for box in boxes))
         for baseline, string, points, halo in (

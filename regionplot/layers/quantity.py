@@ -98,6 +98,9 @@ def wind_name(description: Mapping[str, object]) -> str:
 
 
 def _of_height(description: Mapping[str, object]) -> object:
-    """Return the level, but not that of wind at the ground, which means wind near the ground."""
+    """Return the level, or an empty text for a level without a number.
+
+    Wind at the ground means wind near the ground.
+    """
     level = str(description.get("level", ""))
     return level if _LEVEL.fullmatch(level) else ""

@@ -13,9 +13,10 @@ from typing import ClassVar, Literal, Self
 
 from typing_extensions import override
 
+from regionplot.geo.grid import GridGeometry
 from regionplot.geo.ground import meters_per_pixel
 from regionplot.layers.base import Layer, LayerSettings, LoadContext, settings_digest
-from regionplot.layers.colorbar import end_of_short_bar
+from regionplot.layers.missing import Entry, end_of_keys, outside_of_map, shown_entries
 from regionplot.settings.sheet import FontSize
 from regionplot.sheet.layout import POINTS_PER_INCH, Box, Page, Room
 from regionplot.sheet.marks import Rectangle, SheetMark, Text
@@ -23,6 +24,10 @@ from regionplot.sheet.sheet import Sheet
 
 _BOTTOM, _HEIGHT, _ROOM = 23.8, 3.6, 33
 """Points from the bottom of the sheet to the bar, height of the bar, and height of the space for the layer."""
+_NARROW_GAP = 20
+"""Points beside the bar on narrow sheets."""
+_GAP_AFTER_KEYS = 18
+"""Points between the last key and the scale bar."""
 _LONGEST, _SHORTEST, _GAP, _UNIT = 137, 40, 36, 24
 """Maximum length of the bar in points, space without which there is no bar, points between a color bar and the scale
 bar, and points for the unit."""
@@ -45,7 +50,22 @@ class ScaleBarSettings(LayerSettings):
 
 def scale_bar_width(page: Page) -> int:
     """Return the pixels that the longest scale bar takes, with the gaps on both sides."""
-    return page.pixels(_LONGEST + _UNIT + 2 * _GAP)
+    gaps = 2 * _NARROW_GAP if page.is_narrow else 2 * _GAP
+    return longest_bar(page) + page.pixels(_UNIT + gaps)
+
+
+def _gap(page: Page, entries: tuple[Entry, ...]) -> int:
+    """Return the points between the bar and what is at its left: keys or a color bar."""
+    if entries:
+        return _GAP_AFTER_KEYS
+    return _NARROW_GAP if page.is_narrow else _GAP
+
+
+def longest_bar(page: Page) -> int:
+    """Return the maximum length of the bar in pixels. It is shorter on narrow sheets."""
+    if not page.is_narrow:
+        return page.pixels(_LONGEST)
+    return max(page.pixels(_SHORTEST), round(_LONGEST * page.factor * page.dpi / POINTS_PER_INCH))
 
 
 @dataclass(frozen=True)
@@ -58,6 +78,11 @@ class ScaleBar(Layer):
     mark_types: ClassVar[frozenset[type]] = frozenset({Rectangle, Text})
     settings: ScaleBarSettings
     key: str
+    entries: tuple[Entry, ...] = ()
+    """Keys at the left of the bar, which all maps have."""
+    outside: Entry | None = None
+    """Key that only maps with a part outside the grid have."""
+    grid: GridGeometry | None = None
 
     @classmethod
     @override
@@ -67,14 +92,15 @@ class ScaleBar(Layer):
     @classmethod
     @override
     def load(cls, settings: ScaleBarSettings, context: LoadContext) -> Self:
-        return cls(settings, settings_digest(settings))
+        entries, outside = shown_entries(context)
+        return cls(settings, settings_digest(settings, entries, outside), entries, outside, context.grid)
 
     @override
     def draw(self, sheet: Sheet) -> Iterator[SheetMark]:
-        page, end = sheet.layout.page, end_of_short_bar(sheet.layout)
+        page, end = sheet.layout.page, self._start(sheet)
         pixel = meters_per_pixel(sheet.crs, sheet.view.panel) / _METERS[self.settings.unit]
-        left = sheet.layout.panel.left if end is None else end + page.pixels(_GAP)
-        longest = min(page.pixels(_LONGEST), sheet.layout.panel.right - left - page.pixels(_UNIT))
+        left = sheet.layout.panel.left if end is None else end
+        longest = min(longest_bar(page), sheet.layout.panel.right - left - page.pixels(_UNIT))
         is_known = math.isfinite(pixel) and pixel > 0 and longest >= page.pixels(_SHORTEST)
         length = round_length(longest * pixel) if is_known else 0.0
         if not length:
@@ -84,7 +110,7 @@ class ScaleBar(Layer):
         line = page.neatline_pixels
         yield Rectangle(Box(left, bottom, width, height), "white", page.line_ink, line)
         yield Rectangle(Box(left, bottom, half, height), page.line_ink, page.line_ink, line)
-        points = self.settings.font_size * page.text_factor
+        points = page.small_points(self.settings.font_size)
         baseline = bottom - page.pixels(_TEXT_GAP) - round(points * _DIGIT_HEIGHT * page.dpi / POINTS_PER_INCH)
         digit, middle, longer = points * page.dpi / POINTS_PER_INCH * _DIGIT, f"{length / 2:g}", f"{length:g}"
         numbers = [(left, "0"), (left + half, middle), (left + width, longer)]
@@ -95,6 +121,14 @@ class ScaleBar(Layer):
         for x, words in numbers:
             yield text(x=x, text=words, align="center")
         yield text(x=round(left + width + last), text=self.settings.unit)
+
+    def _start(self, sheet: Sheet) -> int | None:
+        """Return the left end of the bar beside a short color bar and keys. Return None if there is no color bar."""
+        entries = self.entries
+        if self.outside is not None and outside_of_map(self.grid, sheet).areas.size:
+            entries = (*entries, self.outside)
+        end = end_of_keys(sheet.layout, entries)
+        return None if end is None else end + sheet.layout.page.pixels(_gap(sheet.layout.page, entries))
 
     @override
     def inks(self) -> frozenset[str]:

@@ -74,7 +74,7 @@ class WindSettings(LayerSettings):
     linewidth: Annotated[float, Limits(gt=0, le=100)] = 0.75
     """Line width in points."""
     casing: Color = "#ffffff99"
-    """Color of the casing under the symbols. `none`: no casing. Maps with a casing are RGB images."""
+    """Color of the casing under the symbols. `none`: no casing."""
     casing_width: Annotated[float, Limits(ge=0, le=100)] = 0.8
     """Width of the casing on each side of a line, in points."""
 

@@ -27,11 +27,11 @@ from regionplot.render.canvases import Canvases
 from regionplot.render.drawn_marks import NEEDS_AXES, DrawnMarks, PanelArtists
 from regionplot.render.fonts import FALLBACKS
 from regionplot.render.palette import adapts_palette
-from regionplot.render.shading import shade
+from regionplot.render.shading import change_colors
 from regionplot.render.sheets import Style
 from regionplot.render.style import plain_style
 from regionplot.sheet.layout import Box, Layout
-from regionplot.sheet.marks import Shade, SheetMark, Text
+from regionplot.sheet.marks import Hatch, Shade, SheetMark, Text
 from regionplot.sheet.sheet import Sheet
 from regionplot.sheet.view import View
 from regionplot.system.stopwatch import Stopwatch
@@ -96,13 +96,12 @@ class Canvas:
         height = self.layout.size[1]
         return slice(height - box.top, height - box.bottom), slice(box.left, box.right)
 
-    def paint(self, sheet: Sheet, scale: Scale, shades: Iterable[Shade]) -> None:
+    def paint(self, sheet: Sheet, scale: Scale, shades: Iterable[Shade | Hatch]) -> None:
         """Write the colors of the raster into the panel, in strips that fit into the cache of the processor."""
         panel = self.buffer[self.slices(sheet.view.box)]
         for rows in row_strips(*sheet.codes.shape):
             panel[rows] = scale.rgba(sheet.codes[rows])
-        for mark in shades:
-            shade(panel, mark)
+        change_colors(panel, sheet.codes, scale.nodata, shades)
 
     def rgb(self) -> Bytes:
         """Return a copy of the colors, shape (height, width, 3).
@@ -188,7 +187,7 @@ class Drawing:
         return picture
 
     def _finished(self, canvas: Canvas, sheet: Sheet) -> Picture:
-        """Return what is drawn, with a palette of its own if it should have one."""
+        """Return the drawn image, with a palette if it should have one."""
         page, found = sheet.layout.page, None
         if self._adapts:
             found = adapted(canvas.buffer, required_colors(page.ink, page.line_ink, page.faint_ink))

@@ -21,6 +21,7 @@ from regionplot.sheet.layout import POINTS_PER_INCH
 from regionplot.sheet.marks import (
     AxesCall,
     Barbs,
+    Image,
     Label,
     Markers,
     Path,
@@ -51,7 +52,7 @@ def panel_artists(mark: PanelArtists, axes: Axes | PanelPlace) -> Iterator[Artis
 
     Parameters
     ----------
-    mark : Path, Markers, Label, Barbs or AxesCall
+    mark : Path, Markers, Label, Barbs, Image or AxesCall
         The mark.
     axes : Axes or PanelPlace
         The axes of the panel, in map coordinates. The artists are not added to the axes. A place is sufficient unless
@@ -118,6 +119,17 @@ def _barbs(mark: Barbs, axes: Axes) -> Iterator[Artist]:
 _BARB_SIZES = {"emptybarb": 0.18, "spacing": 0.14, "height": 0.42, "width": 0.3}
 
 
+def _image(mark: Image, axes: Axes) -> Iterator[Artist]:
+    from matplotlib.image import AxesImage  # noqa: PLC0415 (few maps have pictures)
+
+    box = mark.box
+    (left, bottom), (right, top) = axes.transData.inverted().transform([(box.left, box.bottom), (box.right, box.top)])
+    image = AxesImage(axes, extent=(left, right, bottom, top), origin="upper", interpolation="nearest", resample=False)
+    image.set_data(mark.pixels)
+    image.set_transform(axes.transData)
+    yield image
+
+
 def _call(mark: AxesCall, axes: Axes) -> Iterable[Artist]:
     return mark.make_artists(axes)
 
@@ -127,6 +139,7 @@ _MAKERS: dict[type, Callable[[Any, Any], Iterable[Artist]]] = {
     Markers: _markers,
     Label: _label,
     Barbs: _barbs,
+    Image: _image,
     AxesCall: _call,
 }
 

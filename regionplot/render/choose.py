@@ -24,6 +24,10 @@ def make_renderer(shared: SharedData, maps: int = 1, canvases: Canvases | None =
     ConfigError
         If the settings do not suit the raster, or a function of the user cannot be imported.
     """
+    if shared.panels:
+        from regionplot.render.sheet_of_panels import PanelsRenderer  # noqa: PLC0415 (imports matplotlib)
+
+        return PanelsRenderer(shared, maps, canvases)  # type: ignore[return-value]
     functions = shared.config.map
     if functions.draw is not None:
         from regionplot.render.own import OwnRenderer  # noqa: PLC0415 (imports matplotlib)

@@ -31,6 +31,12 @@ _MAX_TICKS = 6
 """Maximum number of ticks that are used if matplotlib puts fewer than two labels on the bar."""
 _MAX_DECADES = 100
 """Number of decades above which matplotlib can place ticks beyond the range of float64."""
+_DIVIDER = "#ffffffb3"
+"""Color of the lines between the classes of a short bar."""
+_LEAST = 3.0
+"""Minimum distance between the middles of two numbers on a short bar, as a multiple of their height."""
+_MAX_DIVIDED = 32
+"""Maximum number of levels of a bar with such lines."""
 _MINUS = "\N{MINUS SIGN}"
 _ABOVE = 10 / 9
 """Font size of a label above the bar, as a multiple of the size of the numbers."""
@@ -53,7 +59,9 @@ def add_colorbar(figure: Figure, layout: Layout, mark: ColorBar) -> None:
         extend=key.extend,
         extendfrac=0.015,
         ticks=key.ticks or key.levels,
+        drawedges=mark.label_above and key.levels is not None and len(key.levels) <= _MAX_DIVIDED,
     )
+    bar.dividers.set(color=_DIVIDER, linewidth=0.5)
     outline = mark.line_pixels * POINTS_PER_INCH / layout.dpi
     bar.outline.set(edgecolor=mark.line_color, linewidth=outline, antialiased=mark.label_above)
     axes.tick_params(labelsize=mark.points, width=0.6, length=3, pad=2, colors=mark.color, which="major")
@@ -63,13 +71,16 @@ def add_colorbar(figure: Figure, layout: Layout, mark: ColorBar) -> None:
         _label_range(bar, axes)
     else:
         axes.minorticks_off()
-        axes.set_xticklabels(number_labels(ticks), parse_math=False)
+        texts = number_labels(ticks)
+        axes.set_xticklabels(_with_minus(texts) if mark.label_above else texts, parse_math=False)
     if families := FALLBACKS.families("", mark.font):
         axes.tick_params(which="both", labelfontfamily=families)
     labels = _shown_labels(figure, axes)
     limits = (axes.bbox.x0, axes.bbox.x1) if mark.label_above else (0.0, figure.bbox.width)
     boxes = [_keep_between(limits, figure, label) for label in labels]
-    if key.levels is None:
+    if mark.label_above and (key.ticks or key.levels) is not None:
+        _keep_round(labels, boxes)
+    elif key.levels is None:
         _hide_overlapping(labels, boxes, _SHORT_GAP if mark.label_above else 0.0)
     else:
         _thin_labels(labels, boxes)
@@ -110,8 +121,13 @@ def _label_range(bar: Colorbar, axes: Axes) -> None:
         found = MaxNLocator(_MAX_TICKS, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
         positions = [float(position) for position in found if low <= position <= high]
     texts = plain_number_labels(positions)
-    bar.set_ticks(positions, labels=[_MINUS + text[1:] if text.startswith("-") else text for text in texts])
+    bar.set_ticks(positions, labels=_with_minus(texts))
     axis.set_minor_formatter(NullFormatter())
+
+
+def _with_minus(texts: Iterable[str]) -> list[str]:
+    """Return numbers with a minus sign instead of a hyphen."""
+    return [_MINUS + text[1:] if text.startswith("-") else text for text in texts]
 
 
 def _far_decades(axis: Axis) -> list[float]:
@@ -171,6 +187,28 @@ def _thin_labels(labels: Sequence[Text], boxes: Sequence[Bbox]) -> None:
     step = next((step for step in range(1, len(labels) + 1) if _are_apart(boxes[::step])), 1)
     for number, label in enumerate(labels):
         label.set_visible(number % step == 0)
+
+
+def _keep_round(labels: Sequence[Text], boxes: Sequence[Bbox]) -> None:
+    """Show the labels of round numbers first, and further labels where they do not touch: 0, then 1000, then 500."""
+    values = [float(label.get_text().replace(_MINUS, "-")) for label in labels]
+    shown: list[int] = []
+    for number in sorted(range(len(labels)), key=lambda number: _roundness(values[number])):
+        box = boxes[number]
+        gap = _LEVEL_GAP * box.height
+        is_free = all(box.x1 + gap < boxes[n].x0 or boxes[n].x1 + gap < box.x0 for n in shown)
+        middle = (box.x0 + box.x1) / 2
+        is_free = is_free and all(abs(middle - (boxes[n].x0 + boxes[n].x1) / 2) >= _LEAST * box.height for n in shown)
+        labels[number].set_visible(is_free)
+        if is_free:
+            shown.append(number)
+
+
+def _roundness(value: float) -> tuple[bool, int, int]:
+    """Return a key that sorts numbers: zero, then numbers with few digits, the largest powers of ten first."""
+    digits, _, exponent = f"{abs(value):.6e}".partition("e")
+    count = len(digits.replace(".", "").rstrip("0"))
+    return value != 0, count, count - int(exponent)
 
 
 def _are_apart(boxes: Iterable[Bbox]) -> bool:

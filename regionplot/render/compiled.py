@@ -40,6 +40,21 @@ def compiled_modules() -> CompiledModules | None:
     return None if _PACKAGE in sys.modules else _load()
 
 
+def imported_modules() -> CompiledModules | None:
+    """Return the compiled modules of an imported matplotlib. Return None if its version is not proven."""
+    agg, freetype = (sys.modules.get(name) for name in (_AGG, _FREETYPE))
+    if agg is None or freetype is None or not library_version(_PACKAGE).startswith(_PROVEN):
+        return None
+    return CompiledModules(agg, freetype, _font())
+
+
+@cache
+def _font() -> bytes:
+    spec = importlib.util.find_spec(_PACKAGE)
+    assert spec is not None and spec.origin is not None, "matplotlib is imported"  # noqa: PT018
+    return (Path(spec.origin).parent / _FONT).read_bytes()
+
+
 @cache
 def _load() -> CompiledModules | None:
     spec = importlib.util.find_spec(_PACKAGE)

@@ -9,6 +9,8 @@ from regionplot.layers.base import Layer
 from regionplot.sheet.marks import (
     AxesCall,
     Barbs,
+    Hatch,
+    Image,
     Label,
     Markers,
     PanelMark,
@@ -22,9 +24,9 @@ from regionplot.sheet.marks import (
 from regionplot.sheet.placing import Placer
 from regionplot.sheet.sheet import Sheet
 
-PanelArtists = Path | Markers | Label | Barbs | AxesCall
+PanelArtists = Path | Markers | Label | Barbs | Image | AxesCall
 """Marks in the panel that become artists."""
-NEEDS_AXES = (AxesCall, Barbs, Label)
+NEEDS_AXES = (AxesCall, Barbs, Image, Label)
 """Types of marks in the panel whose artists need axes of a figure."""
 
 
@@ -36,8 +38,8 @@ class DrawnMarks:
     """Marks over the raster, clipped to the panel, from the bottom to the top."""
     on_sheet: tuple[SheetMark, ...]
     """Marks above everything in the panel, from the bottom to the top."""
-    shades: tuple[Shade, ...] = ()
-    """Marks that change the colors of the raster."""
+    shades: tuple[Shade | Hatch, ...] = ()
+    """Marks that change the colors of the raster, from the bottom to the top."""
 
     @classmethod
     def of(cls, layers: Iterable[Layer], sheet: Sheet) -> DrawnMarks:
@@ -49,9 +51,11 @@ class DrawnMarks:
             marks = [mark for layer in layers for mark in layer.draw(sheet)]
         marks = [_on_raster(mark, sheet) for mark in marks]
         on_sheet = tuple(mark for mark in marks if isinstance(mark, Rectangle | Text))
-        shades = tuple(mark for mark in marks if isinstance(mark, Shade))
+        shades = tuple(mark for mark in marks if isinstance(mark, Shade | Hatch))
         return cls(
-            tuple(m for m in marks if not isinstance(m, Rectangle | Text | ScaleImage | Shade)), on_sheet, shades
+            tuple(m for m in marks if not isinstance(m, Rectangle | Text | ScaleImage | Shade | Hatch)),
+            on_sheet,
+            shades,
         )
 
 

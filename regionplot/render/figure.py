@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from io import BytesIO
 from typing import TYPE_CHECKING
 
@@ -17,12 +18,14 @@ from regionplot.render.artists import panel_artists, sheet_artist
 from regionplot.render.drawn_marks import DrawnMarks
 from regionplot.render.fonts import FALLBACKS
 from regionplot.render.frame import add_frame, new_figure
-from regionplot.render.shading import shade
+from regionplot.render.shading import change_colors
 from regionplot.render.sheets import Style, make_sheet
 from regionplot.render.style import plain_style
 from regionplot.shared.data import SharedData
-from regionplot.sheet.marks import Shade
+from regionplot.sheet.layout import Layout
+from regionplot.sheet.marks import Hatch, Shade
 from regionplot.sheet.sheet import Sheet
+from regionplot.sheet.shifting import shifted, shifted_view
 from regionplot.sheet.view import View
 
 if TYPE_CHECKING:
@@ -72,6 +75,10 @@ def plot_region(shared: SharedData, region: Region) -> Figure:
     RegionError
         If the region cannot be projected, or its row lacks a field of the title.
     """
+    if shared.panels:
+        from regionplot.render.sheet_of_panels import PanelsRenderer  # noqa: PLC0415 (it imports this module)
+
+        return PanelsRenderer(shared).figure(region)
     with plain_style():
         style = Style.of(shared)
         sheet = make_sheet(region, style)
@@ -83,26 +90,45 @@ def draw_figure(sheet: Sheet, style: Style) -> Figure:
     """Return a figure of a map. Its first axes is a GeoAxes. The caller must be inside `plain_style()`."""
     figure = new_figure(style.layout, MapFigure)
     FigureCanvasAgg(figure)
+    add_map(figure, sheet, style, (0, 0), style.layout)
+    return figure
+
+
+def add_map(figure: Figure, sheet: Sheet, style: Style, offset: tuple[int, int], whole: Layout) -> None:
+    """Add a map to a figure.
+
+    Parameters
+    ----------
+    figure : Figure
+        The figure.
+    sheet : Sheet
+        The map.
+    style : Style
+        The style of the map.
+    offset : (int, int)
+        Pixels from the lower left corner of the figure to that of the map.
+    whole : Layout
+        Layout with the size and the resolution of the figure.
+    """
     marks = DrawnMarks.of(style.layers, sheet)
-    axes = _add_axes(figure, sheet, style, marks.shades)
-    add_frame(figure, style.layout, style.layers)
+    axes = _add_axes(figure, replace(sheet, view=shifted_view(sheet.view, offset)), style, marks.shades, whole)
+    add_frame(figure, style.layout, style.layers, offset, whole)
     order = _ABOVE
     for mark in marks.in_panel:
-        for artist in panel_artists(mark, axes):
+        for artist in panel_artists(shifted(mark, offset), axes):
             artist.set_zorder(order)
             axes.add_artist(artist)
             order += 1
     for number, mark_on_sheet in enumerate(marks.on_sheet, order):
-        artist = sheet_artist(mark_on_sheet, figure)
+        artist = sheet_artist(shifted(mark_on_sheet, offset), figure)
         artist.set_zorder(number)
         figure.add_artist(artist)
-    return figure
 
 
-def _add_axes(figure: Figure, sheet: Sheet, style: Style, shades: Iterable[Shade]) -> GeoAxes:
+def _add_axes(figure: Figure, sheet: Sheet, style: Style, shades: Iterable[Shade | Hatch], whole: Layout) -> GeoAxes:
     """Add a GeoAxes that covers exactly the pixels of the panel, with the sampled raster as an image."""
     extent = sheet.view.panel.extent
-    axes = add_geo_axes(figure, sheet.view, sheet.crs, style.layout.size)
+    axes = add_geo_axes(figure, sheet.view, sheet.crs, whole.size)
     axes.patch.set_facecolor(style.shared.config.map.background)
     image = AxesImage(
         axes,
@@ -112,8 +138,7 @@ def _add_axes(figure: Figure, sheet: Sheet, style: Style, shades: Iterable[Shade
         resample=False,
     )
     pixels = style.scale.rgba(sheet.codes)
-    for mark in shades:
-        shade(pixels, mark)
+    change_colors(pixels, sheet.codes, style.scale.nodata, shades)
     image.set_data(pixels)
     image.set_zorder(0)
     image.set_clip_box(axes.bbox)

@@ -18,6 +18,7 @@ from regionplot.render.sheets import Style
 from regionplot.render.style import plain_style
 from regionplot.sheet.layout import Layout
 from regionplot.sheet.marks import ColorBar
+from regionplot.sheet.shifting import shifted
 from regionplot.writers.base import Bytes
 
 
@@ -28,14 +29,35 @@ def new_figure(layout: Layout, kind: type[Figure] = Figure) -> Figure:
     return figure
 
 
-def add_frame(figure: Figure, layout: Layout, layers: Iterable[Layer]) -> None:
-    """Add the marks that are the same on all maps to a figure: color bar, legend and others."""
+def add_frame(
+    figure: Figure,
+    layout: Layout,
+    layers: Iterable[Layer],
+    offset: tuple[int, int] = (0, 0),
+    whole: Layout | None = None,
+) -> None:
+    """Add the marks that are the same on all maps to a figure: color bar, legend and others.
+
+    Parameters
+    ----------
+    figure : Figure
+        The figure.
+    layout : Layout
+        Layout of the map.
+    layers : iterable of Layer
+        The layers of the map.
+    offset : (int, int)
+        Pixels from the lower left corner of the figure to that of the map.
+    whole : Layout, optional
+        Layout with the size of the figure. By default, the map is as large as the figure.
+    """
     for layer in layers:
         for mark in layer.frame(layout):
-            if isinstance(mark, ColorBar):
-                add_colorbar(figure, layout, mark)
+            moved = shifted(mark, offset)
+            if isinstance(moved, ColorBar):
+                add_colorbar(figure, whole or layout, moved)
             else:
-                figure.add_artist(sheet_artist(mark, figure))
+                figure.add_artist(sheet_artist(moved, figure))
 
 
 def draw_frame(style: Style) -> Bytes:

@@ -22,6 +22,7 @@ from typing import Any, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from regionplot.render.hatch import hatched_pixels
 from regionplot.render.nearest import NearestColors
 from regionplot.sheet.lightness import DARK, luminance
 from regionplot.writers.picture import Bytes, Picture
@@ -98,7 +99,7 @@ class PanelInk:
     """The ink in the panel of one map. Labels are light where the raster is dark."""
 
     usual: Covered
-    """Ink with all labels in their usual colors."""
+    """Ink with all labels in their colors on a light raster."""
     reversed: Covered = _NOTHING
     """Ink under the boxes, with all labels in their colors on a dark raster."""
     boxes: NDArray[np.int32] = field(default_factory=lambda: np.empty((0, 4), np.int32))
@@ -153,6 +154,11 @@ class Ink:
     """Pixels of the sheet: title and neatline."""
 
 
+def no_hatch() -> NDArray[np.int32]:
+    """Return the hatch of a palette without a hatch."""
+    return np.empty(0, np.int32)
+
+
 def panel_type(palette: PaletteTables) -> type[np.unsignedinteger[Any]]:
     """Return the type of the values of ink in the panels of palette maps."""
     return np.uint8 if len(palette.shaded) else np.uint32
@@ -174,6 +180,14 @@ class PaletteTables(Protocol):
     @property
     def framed(self) -> Bytes:
         """Row of the palette for each gray level of the frame."""
+        ...
+
+    @property
+    def hatch(self) -> NDArray[np.int32]:
+        """Hatch over missing cells: their code, row of the palette for the lines, and pixels between two lines.
+
+        Empty: there is no hatch.
+        """
         ...
 
 
@@ -199,12 +213,20 @@ class PaletteMaps:
         title : str
             Title of the map.
         """
-        image, panel = self.frame.copy(), codes.reshape(-1).copy()
+        image, panel = self.frame.copy(), self._hatched(codes).reshape(-1)
         covered = ink.panel.on(self._luminances, codes)
         panel[covered.pixels] = self._inked(panel[covered.pixels], covered.values)
         image[place] = panel.reshape(codes.shape)
         image.reshape(-1)[ink.sheet.pixels] = self.palette.framed[ink.sheet.values]
         return Picture(image, self.palette.colors, title, no_data=False)
+
+    def _hatched(self, codes: NDArray[np.unsignedinteger[Any]]) -> NDArray[np.unsignedinteger[Any]]:
+        """Return the row of the palette for each pixel of the panel, without ink."""
+        rows = codes.copy()
+        if self.palette.hatch.size:
+            nodata, row, spacing = self.palette.hatch.tolist()
+            rows[hatched_pixels(codes == nodata, spacing)] = row
+        return rows
 
     def _inked(self, codes: NDArray[Any], values: NDArray[Any]) -> Bytes:
         """Return the row of the palette for each pixel that ink covers."""

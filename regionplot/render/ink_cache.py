@@ -25,7 +25,7 @@ from regionplot.layers.title import Title, title_of
 from regionplot.render.code import code_digest, font_files
 from regionplot.render.ink import Covered, PanelInk, panel_type
 from regionplot.render.ink_files import Part, ink_folder, read_frame, read_panel_ink, read_sheet_ink
-from regionplot.render.palette import Palette, has_dark_colors, layers_with_light
+from regionplot.render.palette import Palette, has_dark_colors, hatch_of, layers_with_light
 from regionplot.render.sheets import Style
 from regionplot.render.sparse import sparse_arrays, sparse_image
 from regionplot.settings.base import digest_items
@@ -88,7 +88,7 @@ class InkCache:
         colors = palette.colors.tolist() if palette else []
         types = (panel_type(palette), palette.sheet_type) if palette else (np.uint8, np.uint8)
         frame = hashlib.sha256(json.dumps(_of_frame(style), default=str).encode() + common.digest())
-        frame.update(repr(("frame", style.scale.digest_items(), _names(style), colors)).encode())
+        frame.update(repr(("frame", style.scale.digest_items(), _names(style), colors, hatch_of(style))).encode())
         common.update(repr(("ink", palette and palette.channel, types, has_dark_colors(style))).encode())
         keeps_ink = palette is not None and ignore_raster(layers_with_light(style)[1])
         return cls(style, folder, keeps_ink, common, frame.hexdigest()[:_DIGITS], len(colors), *types)

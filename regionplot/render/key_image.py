@@ -28,7 +28,7 @@ def draw_key(shared: SharedData, width: int, height: int, dpi: float) -> Bytes:
     shared : SharedData
         The field.
     width, height : int
-        Size in pixels. The image is at most so high.
+        Size in pixels. The image can be lower than `height`.
     dpi : float
         Pixels per inch.
     """

@@ -2,7 +2,8 @@
 
 The palette holds the exact class colors, the shades of the frame, and colors that inks make when they cover classes or
 other inks. There are more such colors than rows of a palette. Colors are chosen one after the other: the next color is
-the one that is farthest from all chosen colors. So the largest error is small, and the choice is always the same::
+the one that is farthest from all chosen colors. Therefore, the largest error is small, and the choice is always the
+same::
 
     rows of the scale │ white to the ink of the frame │ mixtures of classes and inks
 
@@ -12,7 +13,7 @@ Ink is drawn on a transparent panel, and kept with its opacity. `render.ink` ble
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,9 @@ from numpy.typing import NDArray
 from regionplot.colors.base import PaletteScale, Scale
 from regionplot.colors.names import Rgba, rgba_of
 from regionplot.layers.base import Layer
+from regionplot.render.hatch import hatched_color
+from regionplot.render.ink import no_hatch
+from regionplot.sheet.marks import Hatch
 from regionplot.writers.base import Bytes
 
 _SIZE = 256
@@ -45,10 +49,13 @@ class MixedPalette:
     framed: Bytes
     channel: None = None
     sheet_type: type[np.unsignedinteger[Any]] = np.uint8
+    hatch: NDArray[np.int32] = field(default_factory=no_hatch)
 
     @classmethod
-    def of(cls, scale: Scale, layers: Iterable[Layer], frame_ink: str) -> MixedPalette | None:
-        """Return a palette for the colors of a scale, the inks of all layers and the ink of the frame.
+    def of(
+        cls, scale: Scale, layers: Iterable[Layer], frame_ink: str, hatch: Hatch | None = None
+    ) -> MixedPalette | None:
+        """Return a palette for the colors of a scale, the inks of all layers, the ink of the frame and a hatch.
 
         Returns
         -------
@@ -59,13 +66,19 @@ class MixedPalette:
         if inks is None or not isinstance(scale, PaletteScale) or not scale.is_classed:
             return None
         rows = np.unique(scale.palette[:, :3], axis=0)
-        if len(rows) > _MAX_CLASSES or len(scale.palette) + _FRAME_SHADES > _SIZE:
+        if len(rows) > _MAX_CLASSES or len(scale.palette) + _FRAME_SHADES >= _SIZE:
             return None
         frame, framed = frame_shades(len(scale.palette), frame_ink)
         kept = np.concatenate([scale.palette[:, :3], frame])
+        hatched = no_hatch()
+        if hatch is not None:
+            hatched = np.array([scale.nodata, len(kept), hatch.spacing], np.int32)
+            kept = np.concatenate([kept, hatched_color(scale.palette[-1:, :3], hatch.color)])
+        opaque = np.array([color[:3] for color in inks if color[3] == 1]).reshape(-1, 3)
+        kept = np.concatenate([kept, np.rint(opaque * _WHITE).astype(np.uint8)])[:_SIZE]
         added = farthest(mixtures(rows.astype(float), inks), kept.astype(float), _SIZE - len(kept))
         colors = np.concatenate([kept, np.rint(added).astype(np.uint8)])
-        return cls(colors, np.empty((0, _SIZE), np.uint8), framed)
+        return cls(colors, np.empty((0, _SIZE), np.uint8), framed, hatch=hatched)
 
 
 def inks_of(layers: Iterable[Layer]) -> list[Rgba] | None:

@@ -15,7 +15,7 @@ writing takes a fifth of the time.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -25,13 +25,15 @@ from regionplot.colors.base import PaletteScale, Scale
 from regionplot.colors.names import rgba_of
 from regionplot.errors import ConfigError
 from regionplot.layers.base import Layer
+from regionplot.layers.missing import Missing
 from regionplot.layers.shading import Shading
 from regionplot.layers.stack import ignore_raster
+from regionplot.render.ink import no_hatch
 from regionplot.render.mixed_palette import MixedPalette
 from regionplot.render.sheets import Style
 from regionplot.render.tones import TonePalette
 from regionplot.sheet.lightness import DARK, luminance
-from regionplot.sheet.marks import INK
+from regionplot.sheet.marks import INK, Hatch
 from regionplot.writers.base import Bytes, make_writer
 
 _SIZE = 256
@@ -60,6 +62,7 @@ class ShadedPalette:
     """Color channel in which the ink is darkest: 0 (red), 1 (green) or 2 (blue)."""
     sheet_type: type[np.unsignedinteger[Any]] = np.uint8
     """Type of the values of ink on the sheet: gray levels."""
+    hatch: NDArray[np.int32] = field(default_factory=no_hatch)
 
     @classmethod
     def of(cls, scale: Scale, layers: Iterable[Layer], frame_ink: str = INK) -> ShadedPalette | None:
@@ -162,6 +165,12 @@ def layers_with_light(style: Style) -> tuple[tuple[Shading, ...], tuple[Layer, .
     return lights, tuple(layer for layer in style.layers if not isinstance(layer, Shading))
 
 
+def hatch_of(style: Style) -> Hatch | None:
+    """Return the hatch over the missing cells of all maps. Return None if there is none."""
+    layers = (layer for layer in style.layers if isinstance(layer, Missing))
+    return next((layer.hatch(style.layout.page) for layer in layers), None)
+
+
 def has_dark_colors(style: Style) -> bool:
     """Return True if labels can lie on dark colors of a scale, so that they are white."""
     return isinstance(style.scale, PaletteScale) and bool((luminance(style.scale.palette[:, :3]) < DARK).any())
@@ -181,7 +190,7 @@ def palette_for(style: Style) -> Palette | None:
         return None
     palette: Palette | None = ShadedPalette.of(style.scale, style.layers, style.layout.page.ink)
     if palette is None and (use == "palette" or config.map.style != _EXACT_STYLE):
-        palette = MixedPalette.of(style.scale, style.layers, style.layout.page.ink)
+        palette = MixedPalette.of(style.scale, style.layers, style.layout.page.ink, hatch_of(style))
     if palette is None and adapts_palette(style) and ignore_raster(layers_with_light(style)[1]):
         palette = TonePalette.of(style)
     if palette is None and use == "palette":

@@ -32,7 +32,7 @@ from regionplot.render.drawn_marks import DrawnMarks
 from regionplot.render.ink_drawing import InkCanvas
 from regionplot.render.palette import PACKED_WHITE, WHITE
 from regionplot.render.panel_palette import PanelPalette, palette_of, used_palette
-from regionplot.render.shading import shade
+from regionplot.render.shading import change_colors
 from regionplot.render.sheets import scale_for
 from regionplot.shared.data import SharedData
 from regionplot.sheet.layout import Box, Layout, Page
@@ -65,7 +65,7 @@ class PanelImage:
 
 @dataclass(frozen=True)
 class PanelStyle:
-    """What an image shows."""
+    """The layers and the background of an image."""
 
     below: tuple[Layer, ...] = ()
     """Layers below the raster, in the CRS of the image."""
@@ -274,12 +274,10 @@ class PanelPainter:
             return np.asarray(~self.scale.clear_rows[codes])
         return np.asarray(codes != self.scale.nodata)
 
-    @staticmethod
-    def _draw_layers(canvas: Any, layers: Sequence[Layer], sheet: Sheet) -> None:
+    def _draw_layers(self, canvas: Any, layers: Sequence[Layer], sheet: Sheet) -> None:
         if layers:
             marks = DrawnMarks.of(layers, sheet)
-            for mark in marks.shades:
-                shade(canvas.buffer, mark)
+            change_colors(canvas.buffer, sheet.codes, self.scale.nodata, marks.shades)
             canvas.draw_in_panel(marks.in_panel, sheet.view)
 
 

@@ -15,13 +15,13 @@ from regionplot.colors.base import PaletteScale
 from regionplot.errors import ConfigError, RegionplotError
 from regionplot.geo.region import Region
 from regionplot.layers.title import title_of
-from regionplot.render.bare_canvas import are_usual, draws_usual_marks
+from regionplot.render.bare_canvas import are_usual, draws_usual_marks, draws_usual_texts
 from regionplot.render.canvases import Canvases
-from regionplot.render.compiled import compiled_modules
+from regionplot.render.compiled import CompiledModules, compiled_modules, imported_modules
 from regionplot.render.ink import Ink, PaletteMaps
 from regionplot.render.ink_cache import InkCache
 from regionplot.render.ink_drawing import InkDrawing
-from regionplot.render.palette import layers_with_light, nearest_rows, palette_for
+from regionplot.render.palette import hatch_of, layers_with_light, nearest_rows, palette_for
 from regionplot.render.sheets import Style, crs_text, make_sheet, place_on_earth
 from regionplot.render.tones import ToneMaps, TonePalette
 from regionplot.shared.data import SharedData, crs_name
@@ -50,6 +50,8 @@ class MapRenderer:
         each map. This changes the speed, but not the maps.
     canvases : Canvases, optional
         Sheets and frames that the renderers of several fields share.
+    style : Style, optional
+        Data, layout and colors of the maps, if the caller has already found them.
 
     Raises
     ------
@@ -69,11 +71,13 @@ class MapRenderer:
     b'PNG'
     """
 
-    def __init__(self, shared: SharedData, maps: int = 1, canvases: Canvases | None = None) -> None:
+    def __init__(
+        self, shared: SharedData, maps: int = 1, canvases: Canvases | None = None, style: Style | None = None
+    ) -> None:
         if not isinstance(shared, SharedData):
             kind = type(shared).__name__
             raise ConfigError(f"the data are of type {kind}; pass SharedData from regionplot.SharedData.load")
-        self.style = Style.of(shared, maps)
+        self.style = style or Style.of(shared, maps)
         self._canvases = canvases or Canvases()
         self._palette = palette_for(self.style)
         self._cache = InkCache.of(self.style, self._palette)
@@ -136,8 +140,19 @@ class MapRenderer:
             return self._inks
         if not are_usual(titles, self.style):
             return self._inks
+        return self._bare_inks(modules)
+
+    def _sheet_inks(self, title: str) -> InkDrawing:
+        """Return what draws the ink on the sheet. The compiled modules draw usual texts several times as fast."""
+        modules = compiled_modules() or imported_modules()
+        if modules is None or not are_usual((title,), self.style) or not draws_usual_texts(self.style.layers):
+            return self._inks_for((title,))
+        return self._bare_inks(modules)
+
+    def _bare_inks(self, modules: CompiledModules) -> InkDrawing:
         if self._bare is None:
-            self._bare = InkDrawing(self.style, lambda: self._canvases.bare(self.style.layout, modules), self._palette)
+            layout = self.style.layout
+            self._bare = InkDrawing(self.style, lambda: self._canvases.bare(layout, modules), self._palette)
         return self._bare
 
     def _titles(self, regions: Sequence[Region]) -> Iterator[str]:
@@ -168,7 +183,7 @@ class MapRenderer:
             return None
         if isinstance(self._palette, TonePalette):
             assert isinstance(self.style.scale, PaletteScale), "see `palette.adapts_palette`"
-            return ToneMaps(self.style.scale, self._palette, self._frame)
+            return ToneMaps(self.style.scale, self._palette, self._frame, hatch_of(self.style))
         rows = self._cache.frame() if self._cache else None
         if rows is None:
             rows = nearest_rows(self._frame, self._palette.colors)
@@ -254,7 +269,7 @@ class MapRenderer:
                 cache.keep_panel(sheet, panel)
                 watch.lap("ink")
         if on_sheet is None:
-            on_sheet = self._inks_for((sheet.title,)).ink_on_sheet(sheet, watch)
+            on_sheet = self._sheet_inks(sheet.title).ink_on_sheet(sheet, watch)
             if cache:
                 cache.keep_sheet(sheet, on_sheet)
                 watch.lap("ink")

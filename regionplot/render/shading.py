@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,11 +12,36 @@ from numpy.typing import NDArray
 from regionplot.colors.names import rgba_of
 from regionplot.geo.relief import FLAT
 from regionplot.geo.strips import row_strips
-from regionplot.sheet.marks import Shade
+from regionplot.render.hatch import hatched_color, hatched_pixels
+from regionplot.sheet.marks import Hatch, Shade
 from regionplot.writers.base import Bytes
 
 _ONE = 256
 """The factor 1 in the tables, which hold whole numbers."""
+
+
+def change_colors(
+    pixels: Bytes, codes: NDArray[np.unsignedinteger[Any]], nodata: int, marks: Iterable[Shade | Hatch]
+) -> None:
+    """Shade and hatch pixels in place.
+
+    Parameters
+    ----------
+    pixels : ndarray of uint8, shape (height, width, 3 or 4)
+        Red, green and blue, and an opacity that does not change.
+    codes : ndarray, shape (height, width)
+        Codes of the color scale.
+    nodata : int
+        Code of missing cells.
+    marks : iterable of Shade or Hatch
+        What changes the colors, from the bottom to the top.
+    """
+    for mark in marks:
+        if isinstance(mark, Shade):
+            shade(pixels, mark)
+        else:
+            hatched = hatched_pixels(codes == nodata, mark.spacing)
+            pixels[hatched, :3] = hatched_color(pixels[hatched, :3], mark.color)
 
 
 def shade(pixels: Bytes, mark: Shade) -> None:

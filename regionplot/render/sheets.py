@@ -32,6 +32,9 @@ from regionplot.sheet.sheet import Sheet
 from regionplot.sheet.view import View, axes_of
 from regionplot.writers.georeference import Georeference
 
+_NO_NAME = "unknown"
+"""Name that PROJ gives to a CRS without a name."""
+
 
 @contextmanager
 def _quiet() -> Iterator[None]:
@@ -158,8 +161,11 @@ def place_on_earth(view: View, style: Style, crs: pyproj.CRS) -> Georeference:
 
 @crs_cache(8)
 def crs_text(crs: pyproj.CRS) -> str:
-    """Return the code of a CRS, or its definition as PROJ string or WKT. Finding the code takes 0.02 s."""
-    return str(crs.srs if isinstance(crs, CenteredCRS) else crs.to_string())
+    """Return the code of a CRS, or its definition as PROJ string or WKT.
+
+    A CRS without a name has no code. pyproj would search all codes, which takes 0.01 s or more.
+    """
+    return str(crs.srs if isinstance(crs, CenteredCRS) or crs.name == _NO_NAME else crs.to_string())
 
 
 def no_overlap_message(shared: SharedData, region: Region) -> str:

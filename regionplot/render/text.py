@@ -24,7 +24,7 @@ from regionplot.sheet.marks import Label
 
 _ELLIPSIS = "…"
 _LINE_HEIGHT, _FIRST_LINE = 1.15, 0.75
-"""Distance of two lines, as a multiple of the font size, and of the first line from the baseline, in distances."""
+"""Line spacing as a multiple of the font size, and height of the first line above the baseline in line spacings."""
 _LEAST_POINTS = 5.0
 """Minimum font size of a text in two lines. A text that is still too long is truncated."""
 _BEFORE = {"left": 0.0, "center": 0.5, "right": 1.0}

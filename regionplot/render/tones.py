@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 
 from regionplot.colors.base import PaletteScale
 from regionplot.render.adaptive import adapted_cells, cells_of, required_colors
-from regionplot.render.ink import Covered, Ink, blended
+from regionplot.render.hatch import hatched_color, hatched_pixels
+from regionplot.render.ink import Covered, Ink, blended, no_hatch
 from regionplot.render.shading import shade
 from regionplot.render.sheets import Style
 from regionplot.sheet.lightness import luminance
-from regionplot.sheet.marks import Shade
+from regionplot.sheet.marks import Hatch, Shade
 from regionplot.sheet.sheet import Sheet
 from regionplot.writers.base import Bytes, Picture
 
@@ -32,7 +33,7 @@ _LEVELS = 256
 
 @dataclass(frozen=True)
 class TonePalette:
-    """What maps with palettes of their own share. See `ink.PaletteTables`."""
+    """The parts that maps with different palettes share. See `ink.PaletteTables`."""
 
     colors: Bytes
     """Colors that each palette has, shape (n, 3)."""
@@ -42,6 +43,7 @@ class TonePalette:
     """Empty, because the frame is kept in RGB."""
     channel: None = None
     sheet_type: type[np.unsignedinteger[Any]] = np.uint32
+    hatch: NDArray[np.int32] = field(default_factory=no_hatch)
 
     @classmethod
     def of(cls, style: Style) -> TonePalette:
@@ -58,13 +60,15 @@ class ToneMaps:
     scale : PaletteScale
         The color scale.
     palette : TonePalette
-        What the palettes of all maps share.
+        The parts that the palettes of all maps share.
     frame : ndarray of uint8, shape (height, width, 4)
         The sheet without a map.
+    hatch : Hatch, optional
+        Lines over missing cells.
     """
 
-    def __init__(self, scale: PaletteScale, palette: TonePalette, frame: Bytes) -> None:
-        self._scale, self._palette, self._frame = scale, palette, frame
+    def __init__(self, scale: PaletteScale, palette: TonePalette, frame: Bytes, hatch: Hatch | None = None) -> None:
+        self._scale, self._palette, self._frame, self._hatch = scale, palette, frame, hatch
         self._tables: dict[tuple[Any, ...], tuple[Bytes, NDArray[np.int32]]] = {}
 
     def picture(self, sheet: Sheet, light: Shade | None, ink: Ink) -> Picture | None:
@@ -84,6 +88,8 @@ class ToneMaps:
         if light is not None:
             tones *= _LEVELS
             tones += light.levels
+        if self._hatch is not None:
+            tones[hatched_pixels(sheet.codes == self._scale.nodata, self._hatch.spacing)] = len(table) - 1
         panel, covered = table[tones], ink.panel.on(self._luminances, sheet.codes)
         _blend(panel, colors[tones.reshape(-1)[covered.pixels]], covered)
         cells = self._frame_cells.copy()
@@ -95,14 +101,21 @@ class ToneMaps:
         return Picture(found.rows, found.colors, sheet.title, sheet.no_data, row_filter="none")
 
     def _table(self, light: Shade | None) -> tuple[Bytes, NDArray[np.int32]]:
-        """Return the color of each code in each light, shape (n, 4), and the same colors rounded, shape (n,)."""
+        """Return the color of each code in each light, shape (n, 4), and the same colors rounded, shape (n,).
+
+        The last color is that of the lines over missing cells.
+        """
         key = () if light is None else (light.dark, light.light, light.dark_strength, light.light_strength)
         if key not in self._tables:
             colors = self._scale.palette[:, None, :].repeat(1 if light is None else _LEVELS, axis=1)
             if light is not None:
                 levels = np.broadcast_to(np.arange(_LEVELS, dtype=np.uint8), colors.shape[:2])
                 shade(colors, Shade(levels, *key))
-            self._tables[key] = colors.reshape(-1, 4), cells_of(colors).reshape(-1)
+            last = self._scale.palette[-1:].copy()
+            if self._hatch is not None:
+                last[:, :3] = hatched_color(last[:, :3], self._hatch.color)
+            colors = np.concatenate([colors.reshape(-1, 4), last])
+            self._tables[key] = colors, cells_of(colors[None])[0]
         return self._tables[key]
 
     @cached_property
@@ -116,5 +129,7 @@ class ToneMaps:
 
 def _blend(cells: NDArray[np.int32], below: Bytes, ink: Covered) -> None:
     """Replace rounded colors by those of ink on the colors below it, shape (n, 4)."""
+    if not ink.pixels.size:
+        return
     mixed = np.stack(blended(below, ink.values), axis=1).astype(np.uint8)
     cells.reshape(-1)[ink.pixels] = cells_of(mixed[None])[0]

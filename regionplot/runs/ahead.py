@@ -1,4 +1,4 @@
-"""Import and prepare what draws the maps of a run while threads read the raster."""
+"""Import and prepare the renderer of a run while threads read the raster."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Ahead:
             The data of the run. Its cells may not have been read yet.
         """
         self.renderers.clear()  # of a raster that was replaced while it was read
-        if shared.config.map.functions:  # functions of the user can look at the cells
+        if shared.config.map.functions:  # functions of the user can use the cells
             return
         with suppress(Exception), interrupts_held():
             from regionplot.render.choose import make_renderer  # noqa: PLC0415 (imported while threads read)
@@ -41,6 +41,6 @@ class Ahead:
 
             renderer = make_renderer(shared, len(self.jobs))
             code_digest(shared)
-            if all(job.previous is None for job in self.jobs):  # else, maps may be kept without a frame
+            if all(job.previous is None for job in self.jobs):  # unchanged maps are kept without a frame
                 renderer.prepare([job.region for job in self.jobs])
             self.renderers.append(renderer)

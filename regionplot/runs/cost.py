@@ -212,7 +212,7 @@ def estimate_cost(config: Config, regions: Sequence[Region]) -> RunCost:
     counts = Counter(each.product for each in fields)
     firsts = list({each.product: each for each in reversed(fields)}.values())[::-1]
     method = start_method(config)
-    sampling = _Sampling(method, regions)
+    sampling = _Sampling(method, [region.at_start for region in regions])
     products = [sampling.product(each, counts[each.product]) for each in firsts]
     return RunCost(
         method=method,

@@ -201,6 +201,9 @@ class _Drawing:
         """Open a field. Raise RegionplotError if its raster cannot be found, prepared or opened."""
         if each.problem is not None:
             raise each.problem
+        if each.members and self.run.loaded(each.name) is None:
+            members = [self._open(member, prepared, None) for row in each.members for member in row]
+            return OpenedField.of_sheet(each, members)
         config = prepared.enter_context(with_prepared_raster(each.config, self.record.watch, self.run.observer))
         data = self.run.loaded(each.name)
         if data is not None:

@@ -64,7 +64,9 @@ def draw_index_map(config: Config, regions: Sequence[Region], target: Path) -> N
     rings = list(_rings(regions))
     if not rings:
         raise RegionError(f"{target}: no region has limits in degrees, so there is nothing to draw")
-    whole = Region("index", _extent_of([ring for _, ring in rings]), title=f"{len(rings):,} regions")
+    whole = Region(
+        "index", _extent_of([ring for _, ring in rings]), title=f"{len(rings):,} region{'s' if len(rings) > 1 else ''}"
+    )
     with tempfile.TemporaryDirectory(prefix="regionplot-") as folder:
         own = _with_boxes(config, rings, Path(folder))
         renderer = MapRenderer(SharedData.load(own, [whole]))

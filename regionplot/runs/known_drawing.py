@@ -63,6 +63,7 @@ class KnownPalette(NamedTuple):
     colors: Bytes
     shaded: Bytes
     framed: Bytes
+    hatch: NDArray[np.int32]
 
 
 class KnownSheet(NamedTuple):
@@ -231,7 +232,7 @@ def _from_arrays(arrays: Mapping[str, NDArray[Any]]) -> KnownDrawing:
         resampling=values["resampling"],
         classifier=LevelClassifier(arrays["levels"], values["closed"]),
         needs_class=values["needs_class"],
-        palette=KnownPalette(arrays["colors"], arrays["shaded"], arrays["framed"]),
+        palette=KnownPalette(arrays["colors"], arrays["shaded"], arrays["framed"], arrays["hatch"]),
         frame_key=values["frame_key"],
         size=tuple(values["size"]),
         compression=values["compression"],
@@ -250,12 +251,18 @@ def _checked(drawing: KnownDrawing) -> KnownDrawing:
         and len(palette.framed) == _GRAYS
         and (len(palette.shaded) == 0 or len(palette.shaded) > nodata)
         and len(palette.colors) > nodata
+        and (palette.hatch.size == 0 or _is_hatch(palette))
         and drawing.classifier.closed in CLOSED
         and all(can_sample(sheet.positions, drawing.resampling) for sheet in drawing.sheets.values())
     )
     if not is_valid:
         raise ValueError("the record holds no drawing")
     return drawing
+
+
+def _is_hatch(palette: KnownPalette) -> bool:
+    is_typed = palette.hatch.dtype == np.int32 and palette.hatch.shape == (3,)
+    return is_typed and 0 <= palette.hatch[1] < len(palette.colors) and palette.hatch[2] > 0
 
 
 def _sheets(items: list[Any], columns: Floats, rows: Floats) -> Iterator[tuple[str, KnownSheet]]:

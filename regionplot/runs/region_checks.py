@@ -1,4 +1,4 @@
-"""Find what would go wrong with regions before a run: no overlap, few data, odd shapes, equal limits.
+"""Find problems of regions before a run: no overlap, few data, odd shapes, equal limits.
 
 The raster is read once, thinned to about a million cells. The shares of missing data are therefore estimates.
 """

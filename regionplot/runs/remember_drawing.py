@@ -97,7 +97,7 @@ def _drawing_of(renderer: MapRenderer, digests: MapDigests, regions: Sequence[Re
         resampling=config.raster.resampling,
         classifier=classifier,
         needs_class=can_be_for_other_data(config),
-        palette=KnownPalette(maps.palette.colors, maps.palette.shaded, maps.palette.framed),
+        palette=KnownPalette(maps.palette.colors, maps.palette.shaded, maps.palette.framed, maps.palette.hatch),
         frame_key=ink.frame_key,
         size=style.layout.size,
         compression=writer.compression,

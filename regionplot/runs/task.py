@@ -190,7 +190,9 @@ class RenderTask:
     def _draws_sheets(self) -> bool:
         """True if maps can be drawn from sheets that are sampled with the style of the renderer."""
         has_own_scales = self.config.colors.scale == "region"
-        return self._needs == "pixels" and not self.config.map.functions and not has_own_scales
+        return (
+            self._needs == "pixels" and not self.config.panels and not self.config.map.functions and not has_own_scales
+        )
 
     @property
     def _needs(self) -> str:
@@ -216,9 +218,9 @@ class RenderTask:
         """Digests of the maps. The first use loads the shared data, but does not draw the frame."""
         if self._digests is None:
             with interrupts_held():
-                from regionplot.runs.digests import MapDigests  # noqa: PLC0415 (imports the renderer)
+                from regionplot.runs.sheet_digests import digests_of  # noqa: PLC0415 (imports the renderer)
 
-            self._digests = MapDigests(self._shared)
+            self._digests = digests_of(self._shared)
         return self._digests
 
     @property

@@ -5,9 +5,9 @@
     parent: watches the inputs, supervises, one thread, no data
      ├─ front: Starlette on uvicorn, no data ──── jobs ────► worker ─► image in shared memory
      ├─ generation 1: loads the data, forks ──► workers        ▲
-     └─ generation 2: the renewed data, forks ──► workers ─────┘ from the next request on
+     └─ generation 2: the updated data, forks ──► workers ─────┘ from the next request on
 
-`create_app` returns an ASGI application for a program of one's own.
+`create_app` returns an ASGI application for a program that mounts it.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from regionplot.serve import routes_maps, routes_page, routes_status, routes_wms
+from regionplot.serve import routes_maps, routes_ogc, routes_page, routes_status, routes_wms, routes_wmts
 from regionplot.serve.backend import Backend, BusyError, DrawingFailedError
 from regionplot.serve.parameters import RequestError
 from regionplot.serve.service import Service
@@ -46,6 +46,8 @@ def make_app(
         *routes_status.routes(service),
         *routes_maps.routes(service),
         *routes_wms.routes(service),
+        *routes_wmts.routes(service),
+        *routes_ogc.routes(service),
     ]
     app = Starlette(
         routes=routes,

@@ -1,4 +1,4 @@
-"""What the front needs of the processes that draw."""
+"""Interface of the processes that draw, as the front uses it."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Snapshot(Protocol):
 
     @property
     def catalog(self) -> Catalog:
-        """What requests can name."""
+        """The products, times, layers and regions that requests can name."""
         ...
 
     async def draw(self, drawing: Drawing | MetatileRequest) -> Reply:

@@ -27,7 +27,7 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class FieldFacts:
-    """One raster: a product at a time."""
+    """One raster: one product at one time."""
 
     key: str
     """Name of the field in its generation."""
@@ -92,7 +92,7 @@ class Catalog:
     """Everything that a request can name in one generation."""
 
     run: str
-    """Id of the data and the settings: 16 hexadecimal digits. It changes with each renewal."""
+    """Id of the data and the settings: 16 hexadecimal digits. It changes when an input is replaced."""
     loaded: float
     """Time at which the data were loaded, in seconds since 1970."""
     products: Mapping[str, ProductFacts]

@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 import pyproj
 
-from regionplot.errors import ConfigError, NoOverlapError, RegionError
+from regionplot.errors import ConfigError, NoOverlapError, RegionError, RegionplotError
 from regionplot.geo.crs import is_drawable
 from regionplot.geo.extent import Extent, PanelGrid
 from regionplot.geo.foreign_crs import parse_code
+from regionplot.geo.project import project_extent
 from regionplot.geo.sampling import sample
 from regionplot.geo.upright import Upright, upright
 from regionplot.inputs.color_tables import RgbBands
@@ -32,6 +33,8 @@ from regionplot.serve.fields import LoadedField
 from regionplot.serve.generation import Generation
 from regionplot.serve.metatiles import MetatileRequest
 from regionplot.serve.parameters import RequestError
+from regionplot.serve.recolored import PixelPainter, recolored
+from regionplot.serve.recoloring import Recoloring
 from regionplot.serve.request import RASTER, Drawing, LegendRequest, MapRequest, RegionRequest, ValueRequest
 from regionplot.shared.data import SharedData
 from regionplot.system.stopwatch import Stopwatch
@@ -101,8 +104,8 @@ class Drawer:
 
     def __init__(self, generation: Generation) -> None:
         self._generation = generation
-        canvases = PanelCanvases()
-        self._painters = {key: PanelPainter(each.data, canvases) for key, each in generation.fields.items()}
+        self._canvases = PanelCanvases()
+        self._painters = {key: PanelPainter(each.data, self._canvases) for key, each in generation.fields.items()}
         self._sheets: OrderedDict[Any, _Sheets] = OrderedDict()
         self._draw: dict[type, Callable[[Any, Stopwatch], tuple[bytes, str]]] = {
             MapRequest: self._map,
@@ -165,11 +168,18 @@ class Drawer:
 
     def _panel(self, request: MapRequest, watch: Stopwatch) -> PanelImage:
         field, crs = self._generation.fields[request.field], _parsed_crs(request.crs)
-        extent = crs.extent(request.box, authority_axes=request.authority_axes)
-        panel = PanelGrid(extent, request.width, request.height)
+        panel = PanelGrid(_extent(request, crs), request.width, request.height)
         style = self._style(request, field, crs.upright.crs)
         watch.lap("prepare")
-        return self._painters[request.field].draw(panel, crs.upright.crs, style, watch)
+        painter = self._painter(request.field, request.recoloring, panel, crs.upright.crs)
+        return painter.draw(panel, crs.upright.crs, style, watch)
+
+    def _painter(self, key: str, recoloring: Recoloring | None, panel: PanelGrid, crs: pyproj.CRS) -> PanelPainter:
+        """Return the painter of a field. If the request chooses colors, it is made for this image."""
+        if recoloring is None:
+            return self._painters[key]
+        data = recolored(self._generation.fields[key].data, recoloring)
+        return PixelPainter(data.with_scale_of(panel, crs), self._canvases)
 
     def _style(self, request: MapRequest, field: LoadedField, crs: pyproj.CRS) -> PanelStyle:
         names = request.layers
@@ -209,9 +219,24 @@ class Drawer:
     def _legend(self, request: LegendRequest, watch: Stopwatch) -> tuple[bytes, str]:
         from regionplot.render.key_image import draw_key  # noqa: PLC0415 (few requests)
 
-        image = draw_key(self._generation.fields[request.field].data, request.width, request.height, request.dpi)
+        data = self._generation.fields[request.field].data
+        if request.recoloring is not None:
+            data = recolored(data, request.recoloring)
+        image = draw_key(data, request.width, request.height, request.dpi)
         watch.lap("draw")
         return encode_image(PanelImage(image, None), request.format), FORMATS[request.format]
+
+
+def _extent(request: MapRequest, crs: _RequestCrs) -> Extent:
+    """Return the limits of a map in its CRS."""
+    own = _parsed_crs(request.box_crs) if request.box_crs else crs
+    extent = own.extent(request.box, authority_axes=request.authority_axes)
+    if own is crs:
+        return extent
+    try:
+        return project_extent(extent, own.upright.crs, crs.upright.crs)
+    except RegionplotError:
+        raise RequestError("the box cannot be projected to this CRS", locator="crs") from None
 
 
 def value_at(data: SharedData, x: float, y: float, crs: pyproj.CRS) -> float | str | None:

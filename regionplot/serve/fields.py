@@ -28,11 +28,13 @@ from regionplot.shared.series import SeriesScales
 from regionplot.system.machine import available_memory
 
 logger = logging.getLogger(__name__)
-_NOT_ON_PANELS = frozenset({"credit", "scale_bar", "focus"})
-"""Layers that only suit a whole sheet."""
+_NOT_ON_PANELS = frozenset(
+    {"credit", "scale_bar", "focus", "graticule", "missing", "logo", "locator", "north_arrow", "region_box"}
+)
+"""Layers that only suit a whole sheet. The step of the graticule depends on the image, so tiles would not match."""
 _MAX_NAME = 60
 _MORE_CRS = 3
-"""Number of CRSs, besides the usual ones, for which a worker keeps layers."""
+"""Number of CRSs, besides those in `[serve] projections`, for which a worker keeps layers."""
 _SHARE = 4
 """Without `[run] memory`, a generation may take this part of the free memory: 1 / 4."""
 
@@ -69,7 +71,7 @@ class LoadedField:
 
     @property
     def facts(self) -> FieldFacts:
-        """What the catalog holds about the field."""
+        """The entry of the field in the catalog."""
         run = self.data.description.get("reference_time")
         fingerprint = self.data.info.fingerprint
         return FieldFacts(
@@ -97,7 +99,7 @@ class LoadedField:
         found = next((each for each in self.by_crs if same_crs(each[0], crs)), None)
         if found is None:
             config = self.data.config
-            context = LoadContext(config, crs, self.data.description, array_cache(config), loaded=loaded)
+            context = LoadContext(config, crs, self.data.description, cache=array_cache(config), loaded=loaded)
             found = crs, dict(zip(self.planned, load_layers(self.planned.values(), context), strict=True))
             if len(self.by_crs) >= len(config.serve.projections) + _MORE_CRS:
                 del self.by_crs[-_MORE_CRS]

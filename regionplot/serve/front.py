@@ -102,7 +102,7 @@ class RemoteBackend:
         self._numbers[snapshot] = number
 
     def _use(self, snapshot: RemoteSnapshot) -> None:
-        """Use a generation for all further requests. The one before ends when its requests are done."""
+        """Use a generation for all further requests. The previous generation ends when its requests are done."""
         previous, self.current = self.current, snapshot
         self._renewals += 1
         self._tell(CURRENT, self._numbers[snapshot])

@@ -39,8 +39,6 @@ from regionplot.sheet.view import axes_of
 from regionplot.text import plain_text, units_label
 
 logger = logging.getLogger(__name__)
-_NOT_ON_PANELS = frozenset({"credit", "scale_bar", "focus", "graticule"})
-"""Layers that only suit a whole sheet. The step of the graticule depends on the image, so tiles would not match."""
 _RUN_LENGTH = 16
 _WORLD: Box = (-180.0, -90.0, 180.0, 90.0)
 LONLAT_CRS = pyproj.CRS.from_user_input(LONLAT)
@@ -162,7 +160,7 @@ def _boxes(config: Config, data: SharedData) -> dict[str, Box]:
 
 
 def _region(region: Region, data: SharedData) -> RegionFacts | None:
-    """Return what the catalog holds about a region, or None if its limits cannot be projected."""
+    """Return the entry of a region in the catalog, or None if its limits cannot be projected."""
     try:
         axes = axes_of(region, data.crs)
         found = project_extent(axes.extent(region.extent), axes.crs, LONLAT_CRS)

@@ -33,7 +33,7 @@ from regionplot.system.memory import frozen_objects, return_large_blocks
 logger = logging.getLogger(__name__)
 _MIN_WORKERS = 2
 _MAX_FAILURES = 5
-"""Number of workers in succession that die within `_YOUNG` seconds, after which the generation ends."""
+"""Number of consecutive workers that die within `_YOUNG` seconds, after which the generation ends."""
 _YOUNG = 1.0
 _STACK_SECONDS = 0.2
 _END_SECONDS = 3.0
@@ -103,7 +103,7 @@ class _Host:
                             self._reap(selector, key)
             except OSError as error:  # the front has ended, or no process can be started
                 logger.warning("the workers end: %s", error.strerror or error)
-        logger.error("%d workers in succession died at once", self.failures)
+        logger.error("%d consecutive workers died at once", self.failures)
         self._end()
         return 1
 

@@ -1,4 +1,4 @@
-"""Find out when inputs are renewed: rasters, vector files and the table of regions."""
+"""Find out when inputs are replaced: rasters, vector files and the table of regions."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ class WatchedInputs:
 
     @property
     def missing(self) -> list[str]:
-        """What is known of the rasters that have not arrived yet."""
+        """Description of the rasters that have not arrived yet."""
         return [f"{each}: {each.status}" for each in self._missing]
 
     def are_renewed(self) -> bool:
-        """Return True if an input was renewed since this was last the case.
+        """Return True if an input was replaced since this was last the case.
 
         At the start, wait some seconds for rasters that are missing or incomplete, if at least one is complete.
         """

@@ -55,7 +55,7 @@ class LocalSnapshot:
 
 
 class LocalBackend:
-    """The data of this process. `replace` renews them."""
+    """The data of this process. `replace` replaces them by new data."""
 
     def __init__(self) -> None:
         self.current: LocalSnapshot | None = None
@@ -79,7 +79,7 @@ def create_app(config: Config | Mapping[str, Any] | str | Path, regions: Sequenc
     """Return an ASGI application that draws maps of the data that a config names.
 
     The data are loaded when the application starts, and drawn in one thread of the process. Use the command
-    `regionplot serve` for several workers and for data that are renewed.
+    `regionplot serve` for several workers and for data that are replaced.
 
     Parameters
     ----------

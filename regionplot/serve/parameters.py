@@ -188,7 +188,7 @@ def parse_crs(text: str, name: str = "crs") -> str:
 
 
 def parse_color(text: str, name: str) -> str:
-    """Return a color as `#rrggbb`. Raise RequestError if the text is no such color."""
+    """Return a color as `#rrggbb`. Raise RequestError if the text is not such a color."""
     found = _COLOR.fullmatch(text)
     if found is None:
         raise RequestError(f"{name} is {echo(text)}; write 0xRRGGBB", locator=name)

@@ -1,4 +1,4 @@
-"""The parent: watch the inputs, start a generation for each renewal, and restart what ends by itself.
+"""The parent: start a generation when an input is replaced, and restart processes that end by themselves.
 
 The parent has one thread, loads no rasters and answers no requests. A damaged raster can crash a generation, but not
 the parent.
@@ -38,7 +38,7 @@ _FRONT, _GENERATION = "front", "generation"
 
 @dataclass(frozen=True)
 class Loaded:
-    """What the parent reads again after SIGHUP."""
+    """The settings and the table, which the parent reads again after SIGHUP."""
 
     config: Config
     regions: Sequence[Region]
@@ -73,7 +73,7 @@ class Parent:
         self._reload_requested = False
         self._retry_at = float("inf")
         self._is_due = False
-        """True if an input was renewed that no generation has loaded yet."""
+        """True if an input was replaced that no generation has loaded yet."""
         self._failures = 0
         self._front_at = 0.0
 
@@ -210,7 +210,7 @@ class Parent:
         self._note("the old settings stay in use")
 
     def _wait(self) -> None:
-        """Wait a moment, or until the front says something."""
+        """Wait a moment, or until the front sends a message."""
         assert self._control is not None, "the front was started"
         readable, _, _ = select.select([self._control], [], [], _POLL_SECONDS)
         found = receive(self._control) if readable else None

@@ -173,7 +173,7 @@ class RemoteSnapshot:
         self._idle.append(worker)
 
     def _read_control(self) -> None:
-        """Read what the process of the generation says: its catalog, then its workers."""
+        """Read the messages of the process of the generation: its catalog, then its workers."""
         try:
             found = receive(self._control)
         except BlockingIOError:

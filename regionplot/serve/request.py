@@ -25,6 +25,7 @@ from regionplot.serve.parameters import (
     parse_whole,
     parse_whole_up_to,
 )
+from regionplot.serve.recoloring import Recoloring
 
 RASTER = "raster"
 """Name of the raster among the layers of a product."""
@@ -52,10 +53,12 @@ class MapRequest:
     background: str = ""
     """Color `#rrggbb` under opaque images. Empty: the color in the settings."""
     dpi: float = DEFAULT_DPI
-    style: str = ""
-    """Name of a style. Empty: the style in the settings."""
+    recoloring: Recoloring | None = None
+    """Colors that the request chooses. None: those of the settings."""
     authority_axes: bool = False
     """True: the box has the axis order that the authority defines, as in WMS 1.3.0. False: x, y."""
+    box_crs: str = ""
+    """Code of the CRS of the box, if it is not `crs`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +99,7 @@ class LegendRequest:
     height: int
     format: str = "png"
     dpi: float = DEFAULT_DPI
+    recoloring: Recoloring | None = None
 
 
 Drawing = MapRequest | RegionRequest | ValueRequest | LegendRequest
@@ -186,7 +190,7 @@ def tile_request(
     Parameters
     ----------
     parameters : Parameters
-        `time`, `layers` and `scale` (1 or 2: pixels per pixel of a usual screen).
+        `time`, `layers` and `scale` (1 or 2: pixels per pixel of a standard screen).
     catalog : Catalog
         The catalog.
     product : str

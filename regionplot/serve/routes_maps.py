@@ -1,4 +1,4 @@
-"""Routes of the own interface: regions, maps of any box, tiles and values."""
+"""Routes of regions, maps of any box, tiles and values."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from regionplot.serve.request import (
 from regionplot.serve.service import Service, data_headers, parameters_of
 
 _LEGEND = (500, 200)
-"""Usual width and maximum height of legends in pixels."""
+"""Default width and maximum height of legends in pixels."""
 
 
 def routes(service: Service) -> list[Route]:
@@ -60,7 +60,7 @@ class _Maps:
         return self._service.snapshot(run), bool(run)
 
     async def catalog(self, request: Request) -> Response:
-        """Return what requests can name, as JSON."""
+        """Return the catalog as JSON."""
         catalog = self._snapshot(request)[0].catalog
         return JSONResponse(catalog_json(catalog), headers=_of_catalog(catalog))
 
@@ -147,7 +147,7 @@ def _of_catalog(catalog: Catalog) -> dict[str, str]:
 
 
 def catalog_json(catalog: Catalog) -> dict[str, Any]:
-    """Return what the viewer and other programs need to know."""
+    """Return the catalog as values for JSON: products, times, layers and regions."""
     return {
         "title": catalog.settings.title,
         "attribution": catalog.settings.attribution,

@@ -27,7 +27,7 @@ RUN_HEADER, TIME_HEADER, MODEL_HEADER = "Data-Run", "Data-Time", "Data-Reference
 
 
 class Service:
-    """What all routes share.
+    """The functions that all routes share.
 
     Parameters
     ----------

@@ -63,7 +63,7 @@ class Shell:
             self._finish(scope, answer, time.perf_counter() - start)
 
     def _refusal(self, scope: Message) -> tuple[int, str] | None:
-        """Return the status and the reason if a request is refused before it is looked at."""
+        """Return the status and the reason if a request is refused before its address is read."""
         if scope["method"] not in _METHODS:
             return 405, "use GET"
         if len(scope.get("raw_path") or b"") + len(scope["query_string"]) > self._settings.max_url:

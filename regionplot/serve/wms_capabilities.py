@@ -25,7 +25,7 @@ def capabilities(catalog: Catalog, version: str, address: str) -> str:
     Parameters
     ----------
     catalog : Catalog
-        What requests can name.
+        The products, times and layers.
     version : str
         `1.3.0` or `1.1.1`.
     address : str

@@ -15,6 +15,7 @@ from regionplot.serve.parameters import (
     parse_dpi,
     parse_size,
 )
+from regionplot.serve.recoloring import Recoloring
 from regionplot.serve.request import RASTER, LegendRequest, MapRequest, ValueRequest, find_field
 
 VERSIONS = ("1.3.0", "1.1.1")
@@ -25,7 +26,7 @@ _LEGEND = (300, 120)
 
 @dataclass(frozen=True)
 class WmsMap:
-    """A map, and what is needed to answer."""
+    """A map, and the facts that its answer needs."""
 
     product: ProductFacts
     fact: FieldFacts
@@ -48,7 +49,7 @@ def wms_map(parameters: Parameters, catalog: Catalog) -> WmsMap:
     """
     version = version_of(parameters)
     product, layers = _layers(parameters.needed("layers"), catalog)
-    _check_styles(parameters.text("styles"), len(layers))
+    style = _style(parameters.text("styles"), layers)
     width, height = parse_size(parameters, catalog.settings)
     name = _format(parameters.text("format", "image/png"))
     crs_name = "crs" if version == "1.3.0" else "srs"
@@ -65,6 +66,7 @@ def wms_map(parameters: Parameters, catalog: Catalog) -> WmsMap:
         parameters.flag("transparent", default=False) and name != "jpeg",
         parse_color(color, "bgcolor"),
         parse_dpi(parameters, "dpi", "map_resolution"),
+        recoloring=Recoloring.of(parameters, style),
         authority_axes=version == "1.3.0",
     )
     return WmsMap(product, fact, drawing)
@@ -103,11 +105,19 @@ def _product_with(names: list[str], catalog: Catalog) -> ProductFacts:
     raise RequestError("the layers belong to several products", 400, "LayerNotDefined", "layers")
 
 
-def _check_styles(text: str, layers: int) -> None:
-    """Raise RequestError if a style is not the default style."""
-    names = text.split(",") if text else []
-    if len(names) > layers or any(name not in ("", "default") for name in names):
+def _style(text: str, layers: tuple[str, ...]) -> str:
+    """Return the name of the colormap that the style of the raster names. Empty: the default style.
+
+    Raises
+    ------
+    RequestError
+        If there are too many styles, or another layer has a style of its own.
+    """
+    names = ["" if name == "default" else name for name in text.split(",")] if text else []
+    others = [name for name, layer in zip(names, layers, strict=False) if name and layer != RASTER]
+    if len(names) > len(layers) or others:
         raise RequestError(f"there is no style {echo(text)}; use default", 400, "StyleNotDefined", "styles")
+    return next((name for name, layer in zip(names, layers, strict=False) if layer == RASTER), "")
 
 
 def wms_value(parameters: Parameters, catalog: Catalog) -> tuple[WmsMap, ValueRequest]:
@@ -147,4 +157,6 @@ def wms_legend(parameters: Parameters, catalog: Catalog) -> tuple[FieldFacts, Le
         for key, usual in zip(("width", "height"), _LEGEND, strict=True)
     )
     fact = find_field(product, parameters.text("time"))
-    return fact, LegendRequest(fact.key, width, height, name, parse_dpi(parameters, "dpi"))
+    style = parameters.text("style", "default")
+    recoloring = Recoloring.of(parameters, "" if style == "default" else style)
+    return fact, LegendRequest(fact.key, width, height, name, parse_dpi(parameters, "dpi"), recoloring)

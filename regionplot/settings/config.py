@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import (
@@ -49,6 +49,9 @@ class Config(Section):
 
     A config is frozen and can be pickled. Workers that cannot inherit the data load the files that their copy of the
     config names.
+
+    The default sections are made without validation, because pydantic would build a validator for each of them. This
+    takes 10 ms in each start of the command.
     """
 
     raster: RasterSettings
@@ -56,21 +59,22 @@ class Config(Section):
         tuple[Annotated[Any, PlainValidator(parse_step), PlainSerializer(dump_step)], ...], Field(strict=False)
     ] = ()
     """Steps that derive the raster to draw from the input raster, in order."""
-    map: MapSettings = MapSettings()
-    sheet: SheetSettings = SheetSettings()
-    colors: ColorSettings = ColorSettings()
+    map: MapSettings = MapSettings.model_construct()
+    sheet: SheetSettings = SheetSettings.model_construct()
+    colors: ColorSettings = ColorSettings.model_construct()
     layers: Annotated[
         dict[str, tuple[LayerSettings, ...]], PlainValidator(parse_layers), PlainSerializer(dump_layers)
     ] = Field(default_factory=dict, validation_alias=LAYER_TABLES)
     """Settings of the layers that have a table, by name. In TOML and in `model_dump`, each name is a top-level key."""
-    regions: RegionSettings = RegionSettings()
-    publish: PublishSettings = PublishSettings()
-    statistics: StatisticsSettings = StatisticsSettings()
-    output: OutputSettings = OutputSettings()
-    run: RunSettings = RunSettings()
-    serve: ServeSettings = ServeSettings()
+    regions: RegionSettings = RegionSettings.model_construct()
+    publish: PublishSettings = PublishSettings.model_construct()
+    statistics: StatisticsSettings = StatisticsSettings.model_construct()
+    output: OutputSettings = OutputSettings.model_construct()
+    run: RunSettings = RunSettings.model_construct()
+    serve: ServeSettings = ServeSettings.model_construct()
     _places: Places = PrivateAttr(default_factory=Places)
     _products: dict[str, Config] = PrivateAttr(default_factory=dict)
+    _panels: tuple[tuple[Config, ...], ...] = PrivateAttr(default=())
     _difference: tuple[str, str] | None = PrivateAttr(default=None)
     _facts: dict[str, object] = PrivateAttr(default_factory=dict)
 
@@ -127,6 +131,16 @@ class Config(Section):
         return self
 
     @property
+    def panels(self) -> tuple[tuple[Config, ...], ...]:
+        """The settings of each panel of a sheet, row by row. Empty if the sheet shows one map."""
+        return self._panels
+
+    def with_panels(self, rows: Sequence[Sequence[Config]]) -> Config:
+        """Store the settings of panels in this config, and return the config."""
+        self._panels = tuple(map(tuple, rows))
+        return self
+
+    @property
     def facts(self) -> Mapping[str, object]:
         """Facts about the field of these settings: `product`, and `time` if it is not in the raster's file.
 
@@ -141,8 +155,8 @@ class Config(Section):
 
     @property
     def has_fields(self) -> bool:
-        """True if a run draws several products or times, or must find out at its start which time it draws."""
-        return bool(self._products) or self.raster.is_series
+        """True if a run draws several products, times or panels, or must find out at its start which time it draws."""
+        return bool(self._products) or self.raster.is_series or self.sheet.panels is not None
 
     @property
     def needs_values(self) -> bool:

@@ -122,7 +122,9 @@ def _read(source: str | Path | Tables | None, overrides: Tables | None, raster_p
 def _read_products(document: Document, tables: dict[str, Any]) -> Config:
     """Read settings with products. The rasters may not exist, because a missing raster affects only its product."""
     from regionplot.settings.products import products_of  # noqa: PLC0415 (only settings with products need it)
+    from regionplot.settings.references import with_rasters_of_products  # noqa: PLC0415
 
+    tables = with_rasters_of_products(document, tables)
     base = {name: table for name, table in tables.items() if name != PRODUCTS}
     products = products_of(document, base, tables[PRODUCTS])
     raster = base.get("raster", {})

@@ -41,11 +41,11 @@ class MapSettings(Section):
     dpi: Annotated[float, Field(ge=20, le=1200)] = 100
     """Pixels per inch. Text and lines scale with this value."""
     title: Template = "{title}"
-    """Template for the title. Fields are the columns of the regions table, and raster, variable, long_name, units and
-    time."""
+    """Template for the title. It can have the columns of the table of regions, and these fields of the raster:
+    raster, variable, long_name, units, level, time, reference_time, lead, source and quantity."""
     subtitle: Template = ""
-    """Template for the text below the title. Fields are those of the raster: raster, variable, long_name, units, level,
-    time, reference_time and lead. A text with a field that the raster does not have is left out."""
+    """Template for the text below the title. It can have the fields of the raster, as in `title`, and contents. A
+    text with a field that the raster does not have is left out."""
     time_zone: Text = "UTC"
     """Time zone of the times in these texts, such as `America/Denver`. `%Z` in a format is its abbreviation."""
     upper_right: Template = ""

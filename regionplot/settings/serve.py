@@ -51,7 +51,7 @@ class ServeSettings(Section):
     timeout: Annotated[Seconds, NOT_IN_DIGEST] = 30
     """Time limit for drawing one image in seconds. A worker that takes longer is replaced."""
     keep: Annotated[float, Field(ge=1, le=3600), NOT_IN_DIGEST] = 10
-    """Seconds for which the data before a renewal stay available at the addresses that name their run."""
+    """Seconds for which old data stay available after an update, at the addresses that name their run."""
     drain: Annotated[Seconds, NOT_IN_DIGEST] = 10
     """Seconds that running requests may take after SIGTERM."""
     maps_per_worker: Annotated[int, Field(ge=1), NOT_IN_DIGEST] = 5000

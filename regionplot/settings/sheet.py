@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from regionplot.settings.base import Color, Section, Text
+from regionplot.settings.base import Color, Section, Template, Text
 
 Points = Annotated[float, Field(ge=0, le=500)]
 """A length in points, on a sheet of 14 × 9 inches. It grows and shrinks with the sheet."""
@@ -14,6 +14,8 @@ FontSize = Annotated[float, Field(gt=0, le=200)]
 """A font size in points, on a sheet of 14 × 9 inches."""
 Weight = Literal["normal", "semibold", "bold"]
 """Weight of a font. A family without semibold letters uses bold letters instead."""
+_MAX_PANELS = 36
+"""Maximum number of panels on a sheet."""
 
 
 class SheetSettings(Section):
@@ -40,3 +42,17 @@ class SheetSettings(Section):
     colorbar: Literal["wide", "short"] = "wide"
     """`wide`: the color bar is as wide as the sheet, with its label below. `short`: it is at the left, with its label
     above."""
+    panels: (
+        Annotated[tuple[Annotated[tuple[Text, ...], Field(min_length=1, strict=False)], ...], Field(strict=False)]
+        | None
+    ) = None
+    """Products or times to show side by side, row by row, such as `[["forecast", "analysis", "difference"]]`."""
+    panel_title: Template | None = None
+    """Template for the titles of panels. Default: the name of the product and the quantity."""
+
+    @field_validator("panels")
+    @classmethod
+    def _has_few(cls, panels: tuple[tuple[str, ...], ...] | None) -> tuple[tuple[str, ...], ...] | None:
+        if panels is not None and not 0 < len(panels) * max(map(len, panels), default=0) <= _MAX_PANELS:
+            raise ValueError(f"a sheet has 1 to {_MAX_PANELS} panels")
+        return panels

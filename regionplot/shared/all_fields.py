@@ -23,7 +23,7 @@ def load_fields(fields: Sequence[Field], regions: Sequence[Region] | None, layer
     """
     loader = FieldLoader(regions or (), tuple(layers))
     opened = {each.name: _opened(each, regions) for each in fields}
-    scales = SeriesScales(fields, lambda each: opened[each.name])
+    scales = SeriesScales(fields, lambda each: opened.get(each.name) or _opened(each, regions))
     loaded: dict[str, SharedData] = {}
     for each, data in loader.load([scales.apply(each) for each in opened.values()]):
         if isinstance(data, RegionplotError):

@@ -68,6 +68,8 @@ class SharedData(DrawingTools):
     products: Mapping[str, SharedData] = field(default_factory=dict)
     """The data of each field by name, such as `snow` or `snow/2026-03-10T06:00`, if the settings have products or
     several times. All fields share the vector layers. Otherwise, empty."""
+    panels: tuple[tuple[SharedData, ...], ...] = ()
+    """The data of each panel, row by row, if the sheet has several panels. Otherwise, empty."""
 
     @classmethod
     def load(
@@ -119,6 +121,10 @@ class SharedData(DrawingTools):
             been run yet.
         """
         start = time.perf_counter()
+        if isinstance(config, Config) and config.panels:
+            from regionplot.shared.panels import load_sheet  # noqa: PLC0415 (it imports this module)
+
+            return load_sheet(config, regions, plan, layers)
         if not isinstance(config, Config):
             kind = type(config).__name__
             raise ConfigError(f"the settings are of type {kind}; pass a Config from regionplot.read_config")
@@ -138,7 +144,9 @@ class SharedData(DrawingTools):
         crs = crs_of_layers(config, plan, info.geometry.crs)
         if info.fingerprint != plan.fingerprint:
             raise RasterError(f"{info.path}: input changed: the file was replaced or written to since the run began")
-        context = LoadContext(config, crs, info.description, array_cache(config), loaded=layers)
+        context = LoadContext(
+            config, crs, info.description, info.geometry, info.can_miss, array_cache(config), loaded=layers
+        )
         finish_layers = start_layers(all_layers(config), context)  # before the thread, because this forks
         failpoints.failpoint("cells", config.raster.path.name)
         with thread_pool(MAX_READERS) as pool:  # the threads end before workers are forked

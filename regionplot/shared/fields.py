@@ -39,6 +39,8 @@ class Field:
     """Time of the field in UTC. None if the settings choose no time."""
     problem: RegionplotError | None = None
     """The reason why the raster cannot be found. Then `config` is the config of the product."""
+    members: tuple[tuple[Field, ...], ...] = ()
+    """The fields of the panels, row by row, if this is a sheet with panels."""
 
     @classmethod
     def of(cls, config: Config) -> Field:
@@ -80,6 +82,10 @@ def find_fields(config: Config, patterns: Sequence[str] = ()) -> list[Field]:
     products = [Field(own, name) for name, own in config.products.items()] or [Field(config)]
     chosen = select_products(products, patterns)
     fields = [field for each in chosen for field in _all_of(each.product, each.config, config.products)]
+    if config.sheet.panels is not None:
+        from regionplot.shared.panels import sheets_of  # noqa: PLC0415 (it imports this module)
+
+        return sheets_of(config, fields)
     if len(fields) > _MAX_FIELDS:
         raise ConfigError(f"the settings select {len(fields):,} fields; a run draws at most {_MAX_FIELDS:,}")
     return fields

@@ -45,6 +45,17 @@ class OpenedField:
     """The source of the raster's file, for further fields that draw the same raster."""
     data: SharedData | None = None
     """The data, if the caller of the run has loaded them."""
+    members: tuple[OpenedField, ...] = ()
+    """The fields of the panels, if this is a sheet with panels."""
+
+    @classmethod
+    def of_sheet(cls, found: Field, members: Sequence[OpenedField]) -> OpenedField:
+        """Return a sheet with panels. `members` are the fields of all panels, row by row."""
+        left, first = iter(members), members[0]
+        config = found.config.model_copy()
+        config = config.with_panels([[next(left).config for _ in row] for row in found.members])
+        plan = replace(first.plan, panels=tuple(each.plan for each in members))
+        return cls(found, config, first.raster, plan, first.file, members=tuple(members))
 
     @classmethod
     def of_loaded(cls, found: Field, data: SharedData) -> OpenedField:
@@ -74,6 +85,8 @@ class OpenedField:
         InputError, ConfigError
             As for `DrawnRaster.of` and `plan_load`.
         """
+        if found.members:
+            return cls.of_sheet(found, [cls.of(each, each.config, regions) for row in found.members for each in row])
         is_same = other is not None and raster_key(other.config) == raster_key(config)
         file = other.file if other is not None and is_same else open_source(config.raster)
         raster = DrawnRaster.of(config, file)
@@ -86,11 +99,15 @@ class OpenedField:
     @property
     def size(self) -> int:
         """Memory that the cells need, in bytes."""
+        if self.members:
+            return sum(each.size for each in self.members)
         return 0 if self.plan.reads_per_map else self.plan.window.cells * self.raster.info.dtype.itemsize
 
     @property
     def cells(self) -> tuple[object, ...]:
         """Key of the cells that are loaded. Fields with equal keys can share the cells."""
+        if self.members:
+            return "sheet", *(each.cells for each in self.members)
         kind = "rgb" if isinstance(self.raster.coloring, RgbBands) else ""
         return raster_key(self.config), kind, self.plan.window, self.plan.reads_per_map, self.plan.fingerprint
 

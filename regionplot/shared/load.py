@@ -308,10 +308,10 @@ def warn_of_unseen_layers(
     coloring : Classes or RgbBands or None
         Coloring of the raster.
     regions : sequence of Region
-        All regions that will be drawn. If there are too many, nothing is logged.
+        All regions that will be drawn. If there are too many, or a region moves, nothing is logged.
     """
     vectors = [layer for layer in layers if isinstance(layer, Features)]
-    if not vectors or len(regions) > _MAX_CHECKED:
+    if not vectors or len(regions) > _MAX_CHECKED or any(region.track is not None for region in regions):
         return
     panel = lay_out(config, planned_key(coloring)).panel
     for layer in vectors:

@@ -56,6 +56,8 @@ class LoadPlan:
     cells of this raster determine the scale."""
     own_projections: bool = False
     """True if maps have projections of their own. Vector layers are then kept in degrees."""
+    panels: tuple[LoadPlan, ...] = ()
+    """The plan of each panel, if a sheet has several panels."""
     stored: Path | None = None
     """File from which workers that are not forked load data that are only in memory. None if there is no such file."""
 

@@ -49,7 +49,7 @@ class SeriesScales:
     def __post_init__(self) -> None:
         """Group the fields by product."""
         self._times: dict[str, list[Field]] = defaultdict(list)
-        for each in self.fields:
+        for each in _without_sheets(self.fields):
             if each.problem is None:
                 self._times[each.product].append(each)
 
@@ -59,6 +59,8 @@ class SeriesScales:
         The first field of a product opens all times of the product. A field is returned unchanged if its scale does not
         depend on cells, or if its product has only one time.
         """
+        if opened.members:
+            return OpenedField.of_sheet(opened.field, [self.apply(each) for each in opened.members])
         product, times = opened.field.product, self._times[opened.field.product]
         if opened.data is not None or len(times) < 2 or opened.raster.coloring is not None:
             return opened
@@ -80,6 +82,15 @@ class SeriesScales:
             return None
         ranked = np.quantile(values, np.linspace(0, 1, _RANKS))[None]
         return ranked.astype(values.dtype) if values.dtype.kind == "f" else ranked
+
+
+def _without_sheets(fields: Iterable[Field]) -> Iterable[Field]:
+    """Return fields, with the fields of panels instead of sheets. Each field is returned once."""
+    found: dict[str, Field] = {}
+    for each in fields:
+        members = [member for row in each.members for member in row]
+        found.update({member.name: member for member in members or [each]})
+    return found.values()
 
 
 def _thinned(cells: NDArray[Any], count: int) -> NDArray[Any]:

@@ -19,6 +19,10 @@ _SMALLEST = 0.7
 """Minimum factor for text on small sheets."""
 _LARGEST = 2.0
 """Maximum factor for text on large sheets."""
+_NARROW = 9.0
+"""Width in inches below which maps with a short color bar show less."""
+_LEAST_POINTS = 8.0
+"""Minimum font size on sheets with a short color bar."""
 _NEATLINE = 0.8
 """Width of the neatline in points."""
 _INSET = 12
@@ -68,8 +72,8 @@ class Room:
 
 
 @lru_cache(maxsize=64)
-def _text_factor(width: int, height: int, dpi: float) -> float:
-    return min(max(math.sqrt(width * height / dpi**2 / _STANDARD_AREA), _SMALLEST), _LARGEST)
+def _factor(width: int, height: int, dpi: float) -> float:
+    return math.sqrt(width * height / dpi**2 / _STANDARD_AREA)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +97,27 @@ class Page:
     @property
     def text_factor(self) -> float:
         """Factor for text and margins, relative to the standard sheet."""
-        return _text_factor(*self.size, self.dpi)
+        return min(max(self.factor, _SMALLEST), _LARGEST)
+
+    @property
+    def factor(self) -> float:
+        """Size of the sheet relative to the standard sheet: the root of the ratio of the areas."""
+        return _factor(*self.size, self.dpi)
+
+    @property
+    def is_narrow(self) -> bool:
+        """True if the sheet has less than 900 pixels at 100 dpi. Maps with a short color bar then show less."""
+        return self.has_short_bar and self.size[0] / self.dpi < _NARROW
+
+    @property
+    def has_short_bar(self) -> bool:
+        """True if color bars are short, as in the atlas style."""
+        return self.config.sheet.colorbar == "short"
+
+    def small_points(self, points: float) -> float:
+        """Return the font size of a small text. With a short color bar, no text is smaller than 8 points."""
+        least = min(points, _LEAST_POINTS) if self.has_short_bar else 0.0
+        return max(points * self.text_factor, least)
 
     def pixels(self, points: float) -> int:
         """Return a length in pixels. `points` is the length on the standard sheet, in points."""
@@ -117,7 +141,7 @@ class Page:
     @property
     def label_points(self) -> float:
         """Font size of labels and class names."""
-        return self.config.sheet.label_size * self.text_factor
+        return self.small_points(self.config.sheet.label_size)
 
     @property
     def ink(self) -> str:

@@ -2,8 +2,8 @@
 
 Layers yield marks. `render.artists` turns marks into matplotlib artists.
 
-Marks in the panel (`ScaleImage`, `Shade`, `Path`, `Markers`, `Label`, `Barbs`, `AxesCall`) are clipped to the panel.
-`Rectangle` and `Text` lie on the sheet, above everything in the panel.
+Marks in the panel (`ScaleImage`, `Shade`, `Hatch`, `Path`, `Markers`, `Label`, `Barbs`, `Image`, `AxesCall`) are
+clipped to the panel. `Rectangle` and `Text` lie on the sheet, above everything in the panel.
 """
 
 from __future__ import annotations
@@ -36,6 +36,15 @@ class ScaleImage:
 
     codes: NDArray[np.unsignedinteger[Any]]
     """Shape (height, width), row 0 in the north."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hatch:
+    """Lines from the lower left to the upper right over the missing cells of the raster, one pixel wide."""
+
+    color: str
+    spacing: int
+    """Pixels between two lines, along a row."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -192,6 +201,16 @@ class Barbs:
     """Line width in points."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Image:
+    """A picture in the panel, in whole pixels."""
+
+    pixels: NDArray[np.uint8]
+    """Red, green, blue and opacity, shape (height, width, 4)."""
+    box: Box
+    """Place on the sheet, of the size of the picture."""
+
+
 @dataclass(frozen=True, slots=True)
 class AxesCall:
     """A function that makes matplotlib artists. Use this mark for anything that no other mark can draw."""
@@ -263,6 +282,6 @@ class ColorBar:
     """True: the label is above the left end of the bar. False: it is below the middle of the bar."""
 
 
-PanelMark = ScaleImage | Shade | Path | Markers | Label | Barbs | AxesCall
+PanelMark = ScaleImage | Shade | Hatch | Path | Markers | Label | Barbs | Image | AxesCall
 SheetMark = Rectangle | Text
 Mark = PanelMark | SheetMark | ColorBar

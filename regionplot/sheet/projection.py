@@ -1,4 +1,4 @@
-"""Choose the CRS of the map of a region: the CRS of the run, or a CRS of its own."""
+"""Choose the CRS of the map of a region: the CRS of the run, or a CRS for this region."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _POLE = 89.0
 
 
 def have_own_projections(setting: str | Mapping[str, Any], regions: Iterable[Region] = ()) -> bool:
-    """Return True if maps can have projections of their own. `setting` is `[map] projection`."""
+    """Return True if maps can have different projections. `setting` is `[map] projection`."""
     return setting == AUTO or any(region.projection for region in regions)
 
 

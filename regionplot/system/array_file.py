@@ -1,6 +1,6 @@
 """Store named arrays in one file, with a checksum.
 
-A file of this format is read three times as fast as an `.npz` archive of NumPy, if its arrays are small::
+If its arrays are small, a file of this format is read three times as fast as an `.npz` archive of NumPy::
 
     mark │ CRC-32 of what follows the length │ length of the header │ names, types and shapes as JSON │ array │ ...
 

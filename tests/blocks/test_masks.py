@@ -8,6 +8,7 @@ import rasterio
 import rasterio.shutil
 
 from regionplot.blocks.grid import BlockGrid
+from regionplot.blocks.input import Input
 from regionplot.blocks.mask_files import new_mask
 from regionplot.blocks.masks import compute_mask
 from regionplot.blocks.process import process_blocks
@@ -141,3 +142,35 @@ def test_a_mask_that_differs_when_it_is_read_back_leaves_the_file_unchanged(writ
         sink.write(block, np.full((60, 80), 255, np.uint8), wrong_checksum)
     assert source.read_bytes() == before
     assert {path.name for path in source.parent.iterdir()} == {"grid.tif"}
+
+
+@pytest.mark.parametrize("nodata", [0.1, np.float32(0.1), np.float64(0.1), 0.1 + 0j])
+def test_a_nodata_value_is_compared_in_the_precision_of_the_cells(write_raster, nodata):
+    values = np.array([[0.1, 1, 2], [3, 0.1, 5]], np.float32)
+    np.testing.assert_array_equal(compute_mask(write_raster(values), nodata), np.where(values == values[0, 0], 0, 255))
+
+
+def test_large_integers_are_compared_exactly(write_raster):
+    values = np.array([[2**53, 2**53 + 1, 2**62, 2**62 + 1]], np.int64)
+    for nodata in (2**53 + 1, float(2**62), 5 + 1j, 2**70):
+        mask = compute_mask(write_raster(values), nodata)
+        np.testing.assert_array_equal(mask[0], [0 if value == nodata else 255 for value in values[0].tolist()])
+
+
+@pytest.mark.parametrize("is_own", [False, True])
+def test_an_input_has_its_own_bands(write_raster, holes, tmp_path, is_own):
+    path = write_raster(holes)
+    source, expected = Input(path, bands=[3, 1]), np.where((holes[[2, 0]] == 9).any(axis=0), 0, 255)
+    np.testing.assert_array_equal(compute_mask(source, 9), expected)
+    output = path if is_own else tmp_path / "mask.tif"
+    compute_mask(source, 9, output=output)
+    with rasterio.open(output) as file:
+        np.testing.assert_array_equal(file.dataset_mask() if is_own else file.read(1), expected)
+
+
+def test_an_input_has_its_own_open_options(write_raster, holes):
+    path = write_raster(np.kron(holes, np.ones((1, 2, 2), np.uint8)))
+    with rasterio.open(path, "r+") as file:
+        file.build_overviews([2])
+    mask = compute_mask(Input(path, open_options={"overview_level": 0}), 9, grid=(16, 16))
+    np.testing.assert_array_equal(mask, np.where((holes == 9).any(axis=0), 0, 255))

@@ -288,3 +288,14 @@ def test_unsuitable_choices_are_refused(write_raster, tmp_path, options, message
     with pytest.raises(ValueError, match=message):
         mosaic([write_raster(np.zeros((5, 5), np.uint8))], tmp_path / "out.tif", **options)
     assert not (tmp_path / "out.tif").exists()
+
+
+@pytest.mark.parametrize("overlap", ["mean", "feather"])
+def test_a_mean_that_would_change_large_integers_is_refused(write_raster, tmp_path, read_raster, overlap):
+    large, exact = np.array([[2**62 + 1, 2**53]]), np.array([[-(2**53), 2**53]])
+    with pytest.raises(BlockError, match=r"a mean would round integers beyond 2\*\*53"):
+        mosaic([write_raster(large)], tmp_path / "out.tif", overlap)
+    mosaic([write_raster(exact)], tmp_path / "out.tif", overlap)
+    np.testing.assert_array_equal(read_raster(tmp_path / "out.tif")[0], exact)
+    mosaic([write_raster(large)], tmp_path / "out.tif", "max")
+    np.testing.assert_array_equal(read_raster(tmp_path / "out.tif")[0], large)

@@ -219,3 +219,28 @@ def test_complex_int16_is_processed_as_complex64(write_raster, tmp_path):
     np.testing.assert_array_equal(written(), values)
     np.testing.assert_array_equal(compute_mask(source, 0, executor="serial"), np.where(values == 0, 0, 255))
     np.testing.assert_array_equal(prepare_selector(source, nodata=-30, executor="serial"), values != -30)
+
+
+@pytest.mark.parametrize("nodata", [2**53 + 1, -(2**63), 10**17])
+@pytest.mark.parametrize("driver", ["GTiff", "COG"])
+def test_a_nodata_value_that_rasterio_stores_as_another_is_refused(write_raster, tmp_path, nodata, driver):
+    source, target = write_raster(np.arange(12).reshape(3, 4)), tmp_path / "out.tif"
+    with pytest.raises(RasterError, match=rf"out.tif: rasterio cannot store the nodata value {nodata} as int64"):
+        process_blocks(functions.first, source, target, profile={"nodata": nodata, "driver": driver})
+    assert not target.exists()
+    for kept in (-(2**53), 10**16, 7.0):
+        process_blocks(functions.first, source, target, profile={"nodata": kept, "driver": driver})
+        with rasterio.open(target) as file:
+            assert (file.nodata, file.dtypes) == (kept, ("int64",))
+
+
+@pytest.mark.parametrize("dtype", ["f4", ">f4", np.float32, np.dtype("float32")])
+def test_all_names_of_a_data_type_are_known(grid_file, noise, tmp_path, read_raster, dtype):
+    process_blocks(functions.first, grid_file, tmp_path / "out.tif", profile={"dtype": dtype})
+    np.testing.assert_array_equal(read_raster(tmp_path / "out.tif"), noise)
+
+
+@pytest.mark.parametrize("dtype", ["object", "M8[s]", "U1"])
+def test_a_data_type_that_no_file_has_is_not_offered(grid_file, tmp_path, dtype):
+    with pytest.raises(BlockError, match=r"convert the result in the function$"):
+        process_blocks(lambda arrays, *_: np.zeros(arrays[0].shape, dtype), grid_file, tmp_path / "out.tif")

@@ -135,3 +135,27 @@ def test_edges_must_increase(edges):
 def test_probabilities_are_from_0_to_1():
     with pytest.raises(ValueError, match="probabilities must be numbers from 0 to 1"):
         Quantiles(EDGES, probabilities=[50])
+
+
+@pytest.mark.parametrize("odd", [[np.inf], [np.inf, np.inf], [-np.inf, np.inf], [-np.inf], [1e200, 2e200, 0]])
+def test_infinite_and_huge_cells_give_the_statistics_of_numpy(write_raster, odd):
+    """The odd cells are in different blocks, so that summaries of them are merged."""
+    values = np.ones((20, 60))
+    values[3, [5 + 20 * number for number in range(len(odd))]] = odd
+    file = write_raster(values)
+    for reducer, function in ((Sum(), np.sum), (Mean(), np.mean), (Variance(), np.var), (Maximum(), np.max)):
+        process_blocks(functions.first, file, reducer, grid=(20, 20))
+        with np.errstate(all="ignore"):
+            np.testing.assert_allclose(reducer.results[0], function(values))
+
+
+@pytest.mark.parametrize(
+    ("result", "message"),
+    [(None, "the function returned None"), (np.ones((0, 40, 50)), "an array without bands")],
+)
+@pytest.mark.parametrize("read", ["arrays", "masked"])
+def test_a_function_without_a_result_is_named(write_raster, tmp_path, result, message, read):
+    file = write_raster(np.ones((40, 50)))
+    for output in (Mean(), tmp_path / "out.tif"):
+        with pytest.raises(BlockError, match=message):
+            process_blocks(lambda *_: result, file, output, read=read)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import block_functions as functions
 import numpy as np
 import pytest
@@ -70,8 +72,16 @@ MOSAIC = {
     "output": ({"output": 3}, TypeError, "output must be a path, not 3"),
 }
 MASK = {
-    "source": ({"source": Input("a.tif")}, TypeError, "source must be a path"),
+    "source": ({"source": ["grid.tif"]}, TypeError, "source must be a path"),
+    "two bands": ({"source": Input("grid.tif", bands=[1]), "bands": [1]}, ValueError, "leave one of both out"),
+    "reading": ({"source": Input("grid.tif", read_options={"resampling": "mode"})}, ValueError, "read_options have no"),
+    "opening": (
+        {"source": Input("grid.tif", open_options={"num_threads": 1}), "output": "grid.tif"},
+        ValueError,
+        "open_options change how the file is read",
+    ),
     "nodata": ({"nodata": "x"}, TypeError, "nodata must be a number, not 'x'"),
+    "decimal": ({"nodata": Decimal(3)}, TypeError, "nodata must be a number, not Decimal"),
     "bands": ({"bands": 1}, TypeError, "bands must be a sequence of band numbers"),
     "halo": ({"halo": 1}, TypeError, r"compute_mask\(\) got an unexpected keyword argument 'halo'"),
     "kwargs": ({"kwargs": {}}, TypeError, "unexpected keyword argument 'kwargs'"),

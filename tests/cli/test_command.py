@@ -385,7 +385,7 @@ LISTS = {"layers", "prepare", *(name for name in LAYERS if layer_settings(name).
 EXAMPLES = {  # keys without a default
     "variable", "crs", "prepared", "vmin", "vmax", "classes", "inputs", "diverging", "colors", "stops", "file", "units",
     "ticks", "draw", "decorate", "load", "time", "level", "member", "levels", "distance", "label_color",
-    "table", "minus", "above", "min_valid", "min_value", "max_value", "when", "on_published",
+    "table", "minus", "panels", "panel_title", "above", "min_valid", "min_value", "max_value", "when", "on_published",
     "tracks",
 }  # fmt: skip
 WITHOUT_DEFAULT = {"band", "norm"}  # the default depends on the raster
@@ -393,8 +393,11 @@ WITHOUT_DEFAULT = {"band", "norm"}  # the default depends on the raster
 
 @pytest.mark.parametrize(("section", "key", "value"), list(_commented()))
 def test_commented_values_of_the_starter_are_the_defaults(section, key, value):
-    default = settings_of(section, {}).model_fields[key].get_default(call_default_factory=True)
-    if key in EXAMPLES | WITHOUT_DEFAULT:
+    field = settings_of(section, {}).model_fields[key]
+    default = field.get_default(call_default_factory=True)
+    if field.is_required() or (section, key) == ("locator", "layer"):
+        assert value
+    elif key in EXAMPLES | WITHOUT_DEFAULT:
         assert default in (None, {})
     else:
         assert (list(default) if isinstance(default, tuple) else default) == value

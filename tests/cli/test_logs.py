@@ -15,7 +15,7 @@ import pytest
 import regionplot
 from regionplot.cli import draw_maps
 from regionplot.cli.log_file import log_to_file
-from regionplot.cli.logs import JsonFormatter, LineFormatter
+from regionplot.cli.logs import JsonFormatter, LineFormatter, WithoutRepeats
 from regionplot.text import one_line
 
 TABLE = (
@@ -240,3 +240,11 @@ def test_the_command_restores_the_display_of_warnings(run, folder):
     before = warnings.showwarning
     run(folder, "-q")
     assert warnings.showwarning is before
+
+
+def test_equal_warnings_are_written_once_within_some_seconds() -> None:
+    only_new = WithoutRepeats()
+    records = [logging.makeLogRecord({"msg": text, "levelno": 30, "created": at}) for text, at in (
+        ("a", 1.0), ("b", 2.0), ("a", 3.0), ("a", 12.0), ("b", 30.0),
+    )]  # fmt: skip
+    assert [only_new.filter(record) for record in records] == [True, True, False, False, True]

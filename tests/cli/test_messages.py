@@ -59,7 +59,7 @@ def test_faults_of_the_table_and_of_colors_are_reported_together(run_command, fo
 
 MISTAKES = {
     "a misspelled command": (["prepar"], "there is no table and no command 'prepar'; did you mean 'prepare'?"),
-    "an unknown command": (["serve"], "there is no table and no command 'serve'; the commands are check, init"),
+    "an unknown command": (["summon"], "there is no table and no command 'summon'; the commands are check, init"),
     "an address": (["https://example.org/regions.csv"], "https://example.org/regions.csv: addresses are not read"),
     "a folder": (["."], r"\.: Is a directory; give the table of regions"),
     "an address as raster": (
@@ -186,7 +186,7 @@ WRONG = {
     "norm = 'logarithmic'\n": "[colors] norm: must be 'linear', 'log', 'symlog', 'sqrt' or 'quantile' (it is",
     "label = 2026-01-01\n": "[colors] label: must be text in quotes (it is datetime.date(2026, 1, 1))",
     "size = [1, 2]\n": "[colors] size: unknown key; this key belongs to [map] or [points]; use one of colormap, colors",
-    "hatch = 1\n": "[colors] hatch: unknown key; use one of colormap",
+    "gamma = 1\n": "[colors] gamma: unknown key; use one of colormap",
     "classes = 3\n": "[colors] classes: must be an array of tables: write [[colors.classes]] (it is 3)",
     "vmin = 5\nvmax = 1\n": "[colors] vmax: vmin 5 must be less than vmax 1",
 }  # fmt: skip

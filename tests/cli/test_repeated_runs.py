@@ -59,7 +59,7 @@ def drawn(tmp_path_factory):
 
 
 @pytest.fixture
-def folder(tmp_path, drawn, monkeypatch):
+def folder(tmp_path, drawn, monkeypatch, read_in_process):  # noqa: ARG001 (changes how vector files are read)
     """Return a folder with a raster, a layer, a table and settings. The age of the inputs may be zero."""
     write_cells(tmp_path / "grid.tif", cells())
     fill_folder(tmp_path, TABLE, settings())

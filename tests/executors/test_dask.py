@@ -226,3 +226,48 @@ def test_cluster_without_workers_is_an_error(tmp_path):
 def test_unencrypted_connection_to_another_host_causes_a_warning(address, is_warned, caplog):
     warn_if_unencrypted(address)
     assert ("not encrypted" in caplog.text) == is_warned
+
+
+_COPIES = """
+import pickle
+sent = pickle.dumps(LoadedTask(Act(Path(sys.argv[1]))))
+one, other = pickle.loads(sent), pickle.loads(sent)
+one.load()
+other.load()
+print(json.dumps([one is other, pickle.loads(pickle.dumps(LoadedTask(Act(Path(sys.argv[1]))))) is one]))
+"""
+
+
+def test_a_task_that_a_worker_gets_twice_is_loaded_once(tmp_path):
+    assert run(_COPIES, tmp_path) == [True, False]
+    assert len(recorded(tmp_path, "loads")) == 1
+
+
+_ADDRESSES = """
+import asyncio
+import threading
+import dask
+dask.config.set({"distributed.comm.timeouts.connect": "0.2s"})
+def message(executor):
+    try:
+        DaskExecutor.at(executor)
+    except ExecutorError as error:
+        return str(error)
+async def in_a_loop():
+    return message("tcp://127.0.0.1:9")
+names = ["tcp://127.0.0.1:9", "tcp://", "foo://127.0.0.1:9", "tls://127.0.0.1:9", "inproc://x", "tcp://127.0.0.1:99999999"]
+messages = [message(name) for name in names] + [asyncio.run(in_a_loop())]
+threads = [thread.name for thread in threading.enumerate()]
+import distributed
+with distributed.Client(processes=False, n_workers=1, threads_per_worker=3, dashboard_address=None) as client:
+    workers = DaskExecutor.at(client.scheduler.address).workers
+print(json.dumps([messages, threads, workers, message(client)]))
+"""
+
+
+def test_a_failed_connection_leaves_no_thread(tmp_path):
+    messages, threads, workers, closed = run(_ADDRESSES, tmp_path)
+    assert threads == ["MainThread"]
+    assert all("; check the address" in text or "TLS expects" in text for text in messages)
+    assert workers == 3
+    assert closed == "the client of the dask cluster is closed; pass a connected client"

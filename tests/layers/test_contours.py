@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from itertools import combinations
 from pathlib import Path as FilePath
 from typing import Any
@@ -304,3 +306,26 @@ def test_classes_and_true_color_have_no_contours(load, write_raster) -> None:
     ):
         shared = load(raster={"path": path}, map={"size": [300, 200]}, contours=[{"interval": 1}])
         assert DrawnMarks.of(shared.layers, make_sheet(REGION, Style.of(shared))).in_panel == ()
+
+
+@pytest.mark.skipif(shutil.which("gmt") is None, reason="GMT is not installed")
+def test_lines_are_those_of_gmt(contours, tmp_path) -> None:
+    """grdcontour traces the same nodes. It also interpolates linearly between nodes."""
+    sheet, marks = contours(REGION, levels=[1001.5, 1017, 1030], labels=False, casing="none", min_length=0, smooth=0)
+    layer = Contours.load(Contours.Settings(levels=[1001.5, 1017, 1030], smooth=0), None)  # type: ignore[arg-type]
+    at_nodes = layer.values(sheet)
+    assert at_nodes is not None
+    (x, y), grid = at_nodes.grid.nodes, tmp_path / "nodes.nc"
+    with netcdf_file(grid, "w") as file:
+        for name, values in (("x", x), ("y", y)):
+            file.createDimension(name, len(values))
+            file.createVariable(name, "f8", (name,))[:] = values
+        file.createVariable("z", "f8", ("y", "x"))[:] = at_nodes.values
+    (tmp_path / "levels").write_text("1001.5 C\n1017 C\n1030 C\n")
+    command = ["gmt", "grdcontour", f"{grid}?z", "-Clevels", "-Dlines.txt", "-S1", "-JX10c", "-Q0"]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=60)
+    parts = (tmp_path / "lines.txt").read_text().split(">")[1:]
+    lines = [np.loadtxt(part.splitlines()[1:])[:, :2] for part in parts if len(part.splitlines()) > 2]
+    found = shapely.MultiLineString([line for path in marks for line in in_pixels(sheet, path)])
+    assert shapely.hausdorff_distance(found, shapely.MultiLineString(lines)) < 0.5
+    assert len(lines) == 3

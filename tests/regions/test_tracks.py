@@ -184,6 +184,19 @@ def test_maps_of_several_times_follow_the_track(tmp_path: Path, write_raster: An
     (tmp_path / "storm.csv").write_text(TABLE)
 
 
+def test_moving_regions_cause_no_other_warnings_and_their_cost_is_known(
+    tmp_path: Path, write_raster: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    shape = shapely.box(-86, 23, -80, 28)
+    (tmp_path / "a.geojson").write_text(shapely.to_geojson(shape))
+    draw(tmp_path, write_raster, features=[{"path": str(tmp_path / "a.geojson")}])
+    assert not [record for record in caplog.records if record.levelname == "WARNING"]
+    moving = regionplot.Region("a", Extent(0, 1, 0, 1), track=track())
+    assert moving.at_start == moving.at(START)
+    still = regionplot.Region("a", Extent(0, 1, 0, 1))
+    assert still.at_start is still
+
+
 def test_tables_name_tracks_of_the_settings_only(tmp_path: Path, write_raster: Any) -> None:
     for cell in ("storm.csv", "/etc/passwd", ""):
         with pytest.raises(RegionsError, match=r"there is no track .* in \[regions\] tracks; the tracks are 'storm'"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import matplotlib
@@ -56,6 +57,20 @@ STYLES: dict[str, dict[str, Any]] = {
         "map": {"style": "atlas", "projection": "EPSG:5070"},
         "raster": {"resampling": "cubic"},
         "shading": {},
+    },
+    "furniture": {
+        "map": {"projection": "EPSG:5070", "size": [1400, 900]},
+        "features": LAYERS,
+        "locator": {"path": "sample:countries"},
+        "north_arrow": {"min_angle": 0},
+        "region_box": {},
+        "logo": {"path": str(Path(matplotlib.get_data_path()) / "images/matplotlib.png"), "opacity": 0.7},
+    },
+    "furniture in one color": {
+        "colors": {"levels": [0, 1000]},
+        "map": {"projection": "EPSG:5070"},
+        "north_arrow": {"halo": "none", "min_angle": 0},
+        "region_box": {"casing": "none", "color": "#222222"},
     },
     "background": {"map": {"background": "#f4e0c0"}, "colors": {"levels": [0, 1000], "under": "none", "over": "none"}},
 }

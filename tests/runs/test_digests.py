@@ -29,6 +29,7 @@ from regionplot.settings.statistics import StatisticsSettings
 from regionplot.shared.data import SharedData
 from regionplot.shared.plan import plan_load
 
+pytestmark = pytest.mark.usefixtures("read_in_process")
 WEST = Region("west", Extent(-99, -91, 33, 36.5), title="West")
 EAST = Region("east", Extent(-76, -68, 33, 36.5), title="East")
 SIZE = {"size": (300, 200)}
@@ -116,10 +117,16 @@ def test_other_regions_do_not_change_a_digest(data) -> None:
         {"colors": {**LEVELS, "label": "metres"}},
         {"map": {**SIZE, "dpi": 90}},
         {"map": {**SIZE, "projection": "EPSG:5070"}},
+        {"map": {**SIZE, "projection": "auto"}},
         {"map": {**SIZE, "title": "{title}!"}},
         {"map": {**SIZE, "empty": "skip"}},
         {"output": {"png": {"mode": "rgb"}}},
         {"output": {"png": {"compression": 3}}},
+        {"output": {"world_file": True}},
+        {"focus": {"outside": "white"}},
+        {"region_box": {}},
+        {"north_arrow": {"min_angle": 0}},
+        {"locator": {"path": "sample:countries"}},
         {"output": {"filename": "{name}.webp"}},
         {"output": {"filename": "{name}.pdf"}},
         {"raster": {"resampling": "bilinear"}},
@@ -158,7 +165,7 @@ def _fields(section: type[Section], place: str = "") -> Iterator[tuple[str, Fiel
 def test_all_fields_marked_not_in_digest_are_listed_here() -> None:
     """Mark another field only if it changes no pixel. Otherwise outdated maps would be kept."""
     run = {f"run.{name}" for name in RunSettings.model_fields}
-    output = {f"output.{name}" for name in OutputSettings.model_fields}
+    output = {f"output.{name}" for name in OutputSettings.model_fields} - {"output.world_file"}  # maps lack the files
     raster = {f"raster.{name}" for name in ("path", "cycle", "settle", "max_cells", "prepared", "inputs")}
     raster |= {"raster.time", "raster.level", "raster.member"}  # they choose the cells, which are in the digest
     regions = {f"regions.{name}" for name in RegionSettings.model_fields}  # the extent of each region is in the digest

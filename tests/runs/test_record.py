@@ -34,7 +34,7 @@ def run(write_raster, make_config, tmp_path):
     """Draw west and east, or other regions, after a change of the raster's cells. Return the states by name."""
     values = np.arange(50 * 50, dtype=np.float32).reshape(50, 50)
 
-    def run(*regions, change=None, nodata=False, workers=2, force=False, only=(), start_method="fork", **output):
+    def run(*regions, change=None, nodata=False, workers=2, force=False, only=(), start_method="serial", **output):
         cells = np.full_like(values, np.nan) if nodata else values.copy()
         if change is not None:
             cells[change] += np.where(cells[change] < 1000, 1000, -1000)  # into another class

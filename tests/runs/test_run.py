@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import pickle
 import re
-import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from affine import Affine
 
+from regionplot import read_config, read_regions
 from regionplot.errors import ConfigError, ExecutorError, OutputError, RegionsError
 from regionplot.executors.base import Failure, Outcome
 from regionplot.geo.extent import Extent
@@ -36,16 +38,23 @@ SMALL = {"size": [300, 200]}
 RUN = {"start_method": "serial"}
 
 
+_WARNINGS = """
+import sys, warnings
+sys.warnoptions.append("error::UserWarning")  # processes that are started by the script inherit it
+warnings.simplefilter("error", UserWarning)
+"""
+
+
 @pytest.fixture
-def run_script(tmp_path):
-    """Run a script in another process and return its output."""
+def run_script(start_command, tmp_path):
+    """Run a script in another process, which has imported the libraries, and return its output."""
 
     def run(text, *arguments, code=0):
         path = tmp_path / "script.py"
-        path.write_text(text)
-        command = [sys.executable, "-W", "error::UserWarning", path, *map(str, arguments)]
-        result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=100)
-        assert result.returncode == code, result.stdout + result.stderr
+        path.write_text(_WARNINGS + text)
+        command = start_command(tmp_path, *arguments, script=path)
+        result = SimpleNamespace(**dict(zip(("stdout", "stderr"), command.communicate(100), strict=True)))
+        assert command.returncode == code, result.stdout + result.stderr
         return result
 
     return run
@@ -56,36 +65,47 @@ def _never_loaded(monkeypatch):
     monkeypatch.setattr(SharedData, "load", lambda _config: pytest.fail("nothing should have been loaded"))
 
 
-_EVERY_METHOD = """
-import multiprocessing, sys
+def _draw_by(method, folder):
+    """Draw maps by `method:workers`, or by `method:workers:products`, into a folder of this name."""
+    name, workers, *several = method.split(":")
+    second = {"map": {"title": "{product}"}, "output": {"filename": "second/{name}.png"}}
+    products = {"first": {"output": {"filename": "{name}.png"}}, "second": second}
+    config = read_config({
+        **({"products": products} if several else {}),
+        "raster": {"path": "sample:relief", "resampling": "bilinear"}, "features": [{"path": "sample:states"}],
+        "map": {"size": [300, 200], "projection": {"name": "LambertConformal"}},
+        "output": {"directory": folder / f"{name}-{workers}"},
+        "run": {"start_method": name, "workers": int(workers), "maps_per_worker": 3 if name == "fork" else 100},
+    })  # fmt: skip
+    report = render_regions(read_regions(folder / "regions.csv"), config)
+    assert (report.start_method, report.workers, report.exit_code) == (name, int(workers), 0), report
+
+
+_EACH_METHOD = f"""
+import sys
 from pathlib import Path
 from regionplot import read_config, read_regions, render_regions
 
+{inspect.getsource(_draw_by)}
+
 if __name__ == "__main__":
-    multiprocessing.set_forkserver_preload(["regionplot.runs.task", "regionplot.render.renderer"])
-    regions = read_regions(sys.argv[1])
-    second = {"map": {"title": "{product}"}, "output": {"filename": "second/{name}.png"}}
-    products = {"first": {"output": {"filename": "{name}.png"}}, "second": second}
-    for method, workers, *several in [argument.split(":") for argument in sys.argv[2:]]:
-        config = read_config({
-            **({"products": products} if several else {}),
-            "raster": {"path": "sample:relief", "resampling": "bilinear"}, "features": [{"path": "sample:states"}],
-            "map": {"size": [300, 200], "projection": {"name": "LambertConformal"}},
-            "output": {"directory": f"{method}-{workers}"},
-            "run": {"start_method": method, "workers": int(workers), "maps_per_worker": 3 if method == "fork" else 100},
-        })
-        report = render_regions(regions, config)
-        assert (report.start_method, report.workers, report.exit_code) == (method, int(workers), 0), report
+    for method in sys.argv[1:]:
+        _draw_by(method, Path())
 """
 
 
 def test_every_start_method_gives_the_same_bytes(run_script, tmp_path):
-    others = ["fork:1", "fork:3", "forkserver:2", "spawn:1:products", "threads:3", "dask:1:products"]
     table = "name,west,east,south,north\n" + "".join(f"r{i},{-120 + 5 * i},{-110 + 5 * i},30,40\n" for i in range(7))
     (tmp_path / "regions.csv").write_text(table)
-    run_script(_EVERY_METHOD, "regions.csv", "serial:1", *others)  # dask is the last, because it leaves a thread
+    here, elsewhere = (
+        ["serial:1", "fork:1", "fork:3", "forkserver:2", "threads:3"],
+        ["spawn:1:products", "dask:1:products"],
+    )
+    for method in here:
+        _draw_by(method, tmp_path)
+    run_script(_EACH_METHOD, *elsewhere)  # dask is the last, because it leaves a thread
     folders = sorted(path for path in tmp_path.iterdir() if path.is_dir())
-    assert len(folders) == 1 + len(others)
+    assert len(folders) == len(here) + len(elsewhere)
     images = [{path.name: path.read_bytes() for path in folder.glob("*.png")} for folder in folders]
     assert sorted(images[0]) == [f"r{i}.png" for i in range(7)]
     assert len(set(images[0].values())) == 7

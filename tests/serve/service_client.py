@@ -13,6 +13,7 @@ import numpy as np
 import rasterio
 from PIL import Image
 from rasterio.transform import from_origin
+from scipy.io import netcdf_file
 
 from regionplot.geo.extent import Extent
 from regionplot.geo.region import Region
@@ -27,6 +28,8 @@ REGIONS = [
     Region("south west", Extent(-100, -98, 40, 41.5), title="South <West>"),
     Region("elsewhere", Extent(10, 12, 41, 44)),
 ]
+TIMES = ["2026-03-10T00:00:00Z", "2026-03-10T06:00:00Z", "2026-03-10T12:00:00Z"]
+"""Times of the bands of `write_series`."""
 LEVELS = [0, 10, 20, 30, 40]
 
 
@@ -37,6 +40,21 @@ def write_raster(path: Path, values: np.ndarray, west: float = -100, north: floa
     with rasterio.open(path, "w", crs="EPSG:4326", transform=from_origin(west, north, cell, cell), **profile) as target:
         target.write(np.where(np.isnan(values), -9999.0, values).astype("float32"), 1)
     return path
+
+
+def write_series(folder: Path, add: float = 0) -> Path:
+    """Write a raster with three times. At time `t`, all cells are 10 t + `add`."""
+    axes = {"lat": 44 - 0.1 * np.arange(40), "lon": -100 + 0.1 * np.arange(41), "time": 6.0 * np.arange(3)}
+    units = {"lat": "degrees_north", "lon": "degrees_east", "time": "hours since 2026-03-10 00:00"}
+    with netcdf_file(folder / "new.nc", "w") as file:
+        for name, values in axes.items():
+            file.createDimension(name, values.size)
+            axis = file.createVariable(name, "f8", (name,))
+            axis[:], axis.units = values, units[name]
+        depth = file.createVariable("depth", "f4", ("time", "lat", "lon"))
+        depth.units, depth.long_name = "m", "Depth"
+        depth[:] = np.broadcast_to(10 * np.arange(3)[:, None, None] + add, (3, 40, 41))
+    return (folder / "new.nc").rename(folder / "series.nc")
 
 
 def columns(height: int = 40, width: int = 40) -> np.ndarray:

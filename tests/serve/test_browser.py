@@ -5,12 +5,10 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
-import numpy as np
 import pytest
-from scipy.io import netcdf_file
+from service_client import TIMES, write_series
 from service_process import ServiceProcess, running_service
 
 playwright = pytest.importorskip("playwright.sync_api")
@@ -32,24 +30,8 @@ size = [200, 150]
 cache = false
 """
 TABLE = "name,west,east,south,north,title\nnorth,-100,-97,42,44,North\nsouth,-100,-97,40,42,South <b>\n"
-TIMES = ["2026-03-10T00:00:00Z", "2026-03-10T06:00:00Z", "2026-03-10T12:00:00Z"]
 SETTLE = 15_000
 PATIENCE = 30
-
-
-def write_series(folder: Path, add: float = 0) -> None:
-    """Write a raster with three times. At time `t`, all cells are 10 t + `add`."""
-    axes = {"lat": 44 - 0.1 * np.arange(40), "lon": -100 + 0.1 * np.arange(41), "time": 6.0 * np.arange(3)}
-    units = {"lat": "degrees_north", "lon": "degrees_east", "time": "hours since 2026-03-10 00:00"}
-    with netcdf_file(folder / "new.nc", "w") as file:
-        for name, values in axes.items():
-            file.createDimension(name, values.size)
-            axis = file.createVariable(name, "f8", (name,))
-            axis[:], axis.units = values, units[name]
-        depth = file.createVariable("depth", "f4", ("time", "lat", "lon"))
-        depth.units, depth.long_name = "m", "Depth"
-        depth[:] = np.broadcast_to(10 * np.arange(3)[:, None, None] + add, (3, 40, 41))
-    (folder / "new.nc").rename(folder / "series.nc")
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from regionplot.errors import ConfigError, InputError
 from regionplot.layers.features import FeatureSettings
+from regionplot.settings.base import Section
 from regionplot.settings.config import Config
 from regionplot.settings.loading import read_config
 
@@ -255,3 +256,13 @@ def test_faults_of_a_format_are_reported_with_their_line(tmp_path: Path, text: s
     path.write_text(f'[raster]\npath = "sample:relief"\n{text}')
     with pytest.raises(ConfigError, match=rf"toml:{line}: \[output.png\] mode: "):
         read_config(path)
+
+
+def test_default_sections_equal_sections_that_are_checked():
+    defaults = [field.default for field in Config.model_fields.values() if isinstance(field.default, Section)]
+    assert len(defaults) == 8
+    for section in defaults:
+        checked = type(section)()
+        assert section == checked
+        assert repr(section) == repr(checked)
+        assert section.model_fields_set == checked.model_fields_set == set()

@@ -1,9 +1,9 @@
 // The chart of the values at a point over time.
-import { GoneError, readValue } from "./service.js";
+import { GoneError, readSeries } from "./service.js";
 import { placeText, timeText, valueText } from "./text.js";
 
 const [WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM] = [360, 170, 52, 10, 8, 22];
-const MAX_TIMES = 120;
+const MAX_TIMES = 240; // of one answer of the service
 
 function shape(name, attributes, text = "") {
   const element = document.createElementNS("http://www.w3.org/2000/svg", name);
@@ -44,16 +44,16 @@ function chart(points, units, chosen) {
 /** Show the values of a product at a point. The chart stays hidden if fewer than two times have a number there. */
 export async function showSeries(run, product, time, point, signal) {
   const section = document.getElementById("series");
-  const times = product.times.slice(-MAX_TIMES).map((each) => each.time);
-  if (times.length < 2) return;
-  let values;
+  if (product.times.length < 2) return;
+  let coverage;
   try {
-    values = await Promise.all(times.map((each) => readValue(run, product.name, each, point, signal)));
+    coverage = await readSeries(run, product.name, product.times.at(-MAX_TIMES)?.time ?? product.times[0].time, point, signal);
   } catch (error) {
     if (error.name === "AbortError" || error instanceof GoneError) return;
     throw error;
   }
-  const points = values.map((found, index) => [Date.parse(times[index]), found.value]);
+  const { values } = coverage.ranges[product.name];
+  const points = coverage.domain.axes.t.values.map((each, index) => [Date.parse(each), values[index]]);
   const numbers = points.filter(([, value]) => typeof value === "number");
   section.hidden = numbers.length < 2;
   if (section.hidden) return;

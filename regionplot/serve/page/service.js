@@ -28,3 +28,9 @@ export function readValue(run, product, time, [lon, lat], signal) {
   const point = { product, time, lon: lon.toFixed(6), lat: lat.toFixed(6) };
   return json(address(run, "value", point), { signal });
 }
+
+/** Return the values of a product at a point, at the times from the given one: CoverageJSON. */
+export function readSeries(run, product, start, [lon, lat], signal) {
+  const coords = `POINT(${lon.toFixed(6)} ${lat.toFixed(6)})`;
+  return json(address(run, `ogc/collections/${encodeURIComponent(product)}/position`, { coords, datetime: `${start}/..` }), { signal });
+}

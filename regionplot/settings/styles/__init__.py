@@ -44,7 +44,7 @@ _NAMES = {
     "lakes": r"lakes?",
 }
 """Words in the name of a file, or of its layer, that tell the kind of a vector layer."""
-_SCALES = ("min_scale", "max_scale")
+_SCALES = ("min_scale", "max_scale", "min_width")
 _REFUSED = ("raster", "prepare", _FEATURES, "regions", "output", "run", "products")
 
 

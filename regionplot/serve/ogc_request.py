@@ -1,0 +1,248 @@
+"""Translate requests of OGC API - Maps, Tiles and EDR into drawing requests. This module is pure.
+
+The documents are OGC 20-058 (Maps), 20-057 (Tiles) and 19-086 (Environmental Data Retrieval, EDR).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+
+from regionplot.serve.catalog import FORMATS, Box, Catalog, FieldFacts, ProductFacts
+from regionplot.serve.parameters import (
+    Parameters,
+    RequestError,
+    check_pixels,
+    echo,
+    named,
+    parse_box,
+    parse_color,
+    parse_crs,
+    parse_dpi,
+    parse_number,
+    parse_whole_up_to,
+)
+from regionplot.serve.request import RASTER, TILE, MapRequest, ValueRequest, find_field, tile_box
+from regionplot.serve.tile_sets import TileSet, tile_set
+
+CRS84 = "OGC:CRS84"
+_URI = re.compile(r"https?://www\.opengis\.net/def/crs/([A-Za-z]+)/[0-9.]+/([A-Za-z0-9]+)", re.ASCII)
+_CURIE = re.compile(r"\[?([A-Z]+:[A-Z0-9]+)\]?", re.ASCII)
+_POINT = re.compile(r"POINT\s*Z?\s*\(\s*(\S+)\s+(\S+)(?:\s+\S+)?\s*\)", re.IGNORECASE | re.ASCII)
+_USUAL_WIDTH = 1024
+_USUAL_DPI = 25.4 / 0.28
+"""Pixels per inch of the standard screen, whose pixels have a side of 0.28 mm (OGC 06-042)."""
+_MAX_TIMES = 240
+"""Maximum number of times in one answer about a point."""
+
+
+@dataclass(frozen=True)
+class CollectionMap:
+    """A drawing request, and the field that is drawn."""
+
+    fact: FieldFacts
+    drawing: MapRequest
+
+
+def collection_map(parameters: Parameters, catalog: Catalog, name: str) -> CollectionMap:
+    """Return the drawing request of `/collections/{name}/map`.
+
+    Raises
+    ------
+    RequestError
+        If a parameter is not valid.
+    """
+    product = named(name, catalog.products, "collection")
+    fact = find_time(product, parameters.text("datetime"))
+    text, box_crs = parameters.text("bbox"), code_of(parameters.text("bbox-crs", CRS84), "bbox-crs")
+    crs = code_of(parameters.text("crs", box_crs), "crs")
+    box = parse_box(text, 1, 1) if text else product.bounds
+    size = _size(parameters, catalog, box, is_north_first(box_crs))
+    media = _format(parameters)
+    transparent = parameters.flag("transparent", default=not parameters.text("bgcolor"))
+    color = parameters.text("bgcolor")
+    drawing = MapRequest(
+        fact.key,
+        (RASTER, *product.overlays),
+        parse_box(text, *size) if text else box,
+        crs,
+        *size,
+        media,
+        transparent and media != "jpeg",
+        parse_color(color, "bgcolor") if color else "",
+        _dpi(parameters),
+        authority_axes=box_crs != CRS84,
+        box_crs=box_crs if box_crs != crs else "",
+    )
+    return CollectionMap(fact, drawing)
+
+
+def _size(parameters: Parameters, catalog: Catalog, box: Box, north_first: bool) -> tuple[int, int]:
+    """Return width and height. If one is missing, the box determines it."""
+    settings = catalog.settings
+    across, up = box[2] - box[0], box[3] - box[1]
+    ratio = up / across if north_first else across / up
+    width = parameters.whole("width", 1, settings.max_side, 0)
+    height = parameters.whole("height", 1, settings.max_side, 0)
+    if not (width or height):
+        width = min(_USUAL_WIDTH, settings.max_side)
+    if not height:
+        height = min(max(1, round(width / ratio)), settings.max_side)
+    if not width:
+        width = min(max(1, round(height * ratio)), settings.max_side)
+    check_pixels(width, height, settings)
+    return width, height
+
+
+def collection_tile(
+    parameters: Parameters, catalog: Catalog, name: str, matrices: str, place: tuple[str, str, str]
+) -> CollectionMap:
+    """Return the drawing request of a tile.
+
+    Parameters
+    ----------
+    parameters : Parameters
+        `datetime`, `f`, `transparent` and `bgcolor`.
+    catalog : Catalog
+        The catalog.
+    name : str
+        Name of the product.
+    matrices : str
+        Name of the tile matrix set.
+    place : tuple of str
+        Tile matrix, row and column. Row 0 is in the north.
+
+    Raises
+    ------
+    RequestError
+        If there is no such tile.
+    """
+    product = named(name, catalog.products, "collection")
+    fact = find_time(product, parameters.text("datetime"))
+    drawing = tile_drawing(product, fact, tile_set(matrices), place, _format(parameters))
+    color = parameters.text("bgcolor")
+    transparent = parameters.flag("transparent", default=not color) and drawing.format != "jpeg"
+    background = parse_color(color, "bgcolor") if color else ""
+    return CollectionMap(fact, replace(drawing, transparent=transparent, background=background))
+
+
+def tile_drawing(
+    product: ProductFacts, fact: FieldFacts, matrices: TileSet, place: tuple[str, str, str], name: str
+) -> MapRequest:
+    """Return the drawing request of the tile of a tile matrix set, for a matrix, a row and a column.
+
+    Raises
+    ------
+    RequestError
+        If there is no such tile.
+    """
+    matrix = named(place[0], matrices.matrices, "tile matrix")
+    row = parse_whole_up_to(place[1], "tile", matrix.rows - 1)
+    column = parse_whole_up_to(place[2], "tile", matrix.columns - 1)
+    box = tile_box(int(place[0]), column, row) if matrices.is_mercator else matrix.box(row, column)
+    return MapRequest(
+        fact.key, (RASTER, *product.overlays), box, matrices.code, TILE, TILE, name, name != "jpeg", "", _USUAL_DPI
+    )
+
+
+def positions(parameters: Parameters, catalog: Catalog, name: str) -> list[tuple[FieldFacts, ValueRequest]]:
+    """Return a drawing request for each time of `/collections/{name}/position`.
+
+    Raises
+    ------
+    RequestError
+        If a parameter is missing or not valid, or there are too many times.
+    """
+    product = named(name, catalog.products, "collection")
+    found = _POINT.fullmatch(parameters.needed("coords").strip())
+    if found is None:
+        raise RequestError("coords is not a point; write POINT(LON LAT)", locator="coords")
+    crs = code_of(parameters.text("crs", CRS84), "crs")
+    x, y = (parse_number(text, "coords", -1e9, 1e9) for text in found.groups())
+    if crs == CRS84 and not (abs(x) <= 540 and abs(y) <= 90):
+        raise RequestError("coords is outside of the earth; write POINT(LON LAT)", locator="coords")
+    named(parameters.text("parameter-name", product.name), {product.name: 1}, "parameter-name")
+    facts = find_times(product, parameters.text("datetime"))
+    if len(facts) > _MAX_TIMES:
+        raise RequestError(f"there are more than {_MAX_TIMES} times; use a shorter range", locator="datetime")
+    return [(fact, ValueRequest(fact.key, x, y, crs, authority_axes=crs != CRS84)) for fact in facts]
+
+
+def find_time(product: ProductFacts, text: str) -> FieldFacts:
+    """Return the field of a time, or the newest field of a range. An empty text is the default time."""
+    return find_field(product, "") if not text else find_times(product, text)[-1]
+
+
+def find_times(product: ProductFacts, text: str) -> list[FieldFacts]:
+    """Return the fields of a time, or of a range such as `2026-03-10T00:00:00Z/..`. An empty text is all times.
+
+    Raises
+    ------
+    RequestError
+        If the product has no such time.
+    """
+    if "/" not in text:
+        return [find_field(product, text)] if text else list(product.fields.values())
+    start, _, end = text.partition("/")
+    if "/" in end or not (_is_limit(start) and _is_limit(end)):
+        raise RequestError(f"{echo(text)} is not a range of times; write START/END", locator="datetime")
+    found = [fact for time, fact in product.fields.items() if _is_after(time, start) and _is_after(end, time)]
+    if not found:
+        raise RequestError(f"{product.name} has no time in {echo(text)}", 404, "InvalidDimensionValue", "datetime")
+    return found
+
+
+def _is_limit(text: str) -> bool:
+    return (
+        text in ("", "..")
+        or re.fullmatch(r"\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?Z?)?", text, re.ASCII) is not None
+    )
+
+
+def _is_after(late: str, early: str) -> bool:
+    """Compare two times in ISO format as far as both are given. Open limits are true."""
+    if "" in (late, early) or ".." in (late, early):
+        return True
+    late, early = late.rstrip("Z"), early.rstrip("Z")
+    length = min(len(late), len(early))
+    return late[:length] >= early[:length]
+
+
+def code_of(text: str, name: str) -> str:
+    """Return the code of a CRS that is a URI, a CURIE or a code.
+
+    Raises
+    ------
+    RequestError
+        If the text has none of these forms.
+    """
+    found = _URI.fullmatch(text)
+    if found is not None:
+        return parse_crs(f"{found[1].upper()}:{found[2].upper()}", name)
+    curie = _CURIE.fullmatch(text)
+    return parse_crs(curie[1] if curie else text, name)
+
+
+def uri_of(code: str) -> str:
+    """Return the URI of the code of a CRS."""
+    authority, _, number = code.partition(":")
+    version = "1.3" if authority == "OGC" else "0"
+    return f"http://www.opengis.net/def/crs/{authority}/{version}/{number}"
+
+
+def is_north_first(code: str) -> bool:
+    """Return True for the usual CRS whose first axis points north. It only matters for the aspect ratio of images."""
+    return code == "EPSG:4326"
+
+
+def _format(parameters: Parameters) -> str:
+    name = parameters.text("f", "png").lower()
+    name = {"jpg": "jpeg", **{media: each for each, media in FORMATS.items()}}.get(name, name)
+    named(name, FORMATS, "format")
+    return name
+
+
+def _dpi(parameters: Parameters) -> float:
+    if parameters.text("mm-per-pixel"):
+        return 25.4 / parameters.number("mm-per-pixel", 0.05, 1.27)
+    return parse_dpi(parameters, "dpi") if parameters.text("dpi") else _USUAL_DPI

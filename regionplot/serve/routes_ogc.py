@@ -1,0 +1,309 @@
+"""Routes of OGC API - Common, Maps, Tiles and EDR. They begin with `/ogc`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from regionplot._version import __version__
+from regionplot.serve.backend import Snapshot
+from regionplot.serve.catalog import FORMATS, Catalog, FieldFacts, ProductFacts
+from regionplot.serve.ogc_request import CRS84, collection_map, collection_tile, positions, uri_of
+from regionplot.serve.openapi import openapi
+from regionplot.serve.parameters import named
+from regionplot.serve.request import ValueRequest
+from regionplot.serve.service import Service, data_headers, parameters_of
+from regionplot.serve.tile_sets import CODES, tile_set
+
+_ROOT = "/ogc"
+_JSON, _OPENAPI, _COVERAGE = (
+    "application/json",
+    "application/vnd.oai.openapi+json;version=3.0",
+    "application/prs.coverage+json",
+)
+_SPEC = "http://www.opengis.net/spec"
+_REL = "http://www.opengis.net/def/rel/ogc/1.0"
+_TMS = "http://www.opengis.net/def/tilematrixset/OGC/1.0"
+_CONFORMANCE = (
+    f"{_SPEC}/ogcapi-common-1/1.0/conf/core",
+    f"{_SPEC}/ogcapi-common-1/1.0/conf/json",
+    f"{_SPEC}/ogcapi-common-1/1.0/conf/oas30",
+    f"{_SPEC}/ogcapi-common-2/1.0/conf/collections",
+    f"{_SPEC}/ogcapi-maps-1/1.0/conf/core",
+    f"{_SPEC}/ogcapi-maps-1/1.0/conf/collection-map",
+    f"{_SPEC}/ogcapi-maps-1/1.0/conf/background",
+    f"{_SPEC}/ogcapi-maps-1/1.0/conf/crs",
+    f"{_SPEC}/ogcapi-maps-1/1.0/conf/scaling",
+    f"{_SPEC}/ogcapi-maps-1/1.0/conf/spatial-subsetting",
+    f"{_SPEC}/ogcapi-maps-1/1.0/conf/datetime",
+    f"{_SPEC}/ogcapi-maps-1/1.0/conf/png",
+    f"{_SPEC}/ogcapi-maps-1/1.0/conf/jpeg",
+    f"{_SPEC}/ogcapi-tiles-1/1.0/conf/core",
+    f"{_SPEC}/ogcapi-tiles-1/1.0/conf/tileset",
+    f"{_SPEC}/ogcapi-tiles-1/1.0/conf/tilesets-list",
+    f"{_SPEC}/ogcapi-tiles-1/1.0/conf/dataset-tilesets",
+    f"{_SPEC}/ogcapi-tiles-1/1.0/conf/geodata-tilesets",
+    f"{_SPEC}/ogcapi-tiles-1/1.0/conf/png",
+    f"{_SPEC}/ogcapi-edr-1/1.1/conf/core",
+    f"{_SPEC}/ogcapi-edr-1/1.1/conf/covjson",
+)
+Links = list[dict[str, Any]]
+
+
+def routes(service: Service) -> list[Route]:
+    """Return the routes. Addresses below `/v/{run}` name the run."""
+    api = _Api(service)
+    paths = {
+        "": api.landing,
+        "/": api.landing,
+        "/api": api.description,
+        "/conformance": api.conformance,
+        "/tileMatrixSets": api.tile_sets,
+        "/tileMatrixSets/{matrices}": api.tile_set,
+        "/collections": api.collections,
+        "/collections/{name}": api.collection,
+        "/collections/{name}/map": api.map,
+        "/collections/{name}/styles": api.styles,
+        "/collections/{name}/map/tiles": api.collection_tile_sets,
+        "/collections/{name}/map/tiles/{matrices}": api.collection_tile_set,
+        "/collections/{name}/map/tiles/{matrices}/{matrix}/{row}/{column}": api.tile,
+        "/collections/{name}/position": api.position,
+    }
+    return [Route(f"{start}{_ROOT}{path}", handler) for start in ("", "/v/{run}") for path, handler in paths.items()]
+
+
+class _Addresses:
+    """The addresses of links: those of the request, because the service does not know its own name."""
+
+    def __init__(self, request: Request, root_path: str) -> None:
+        run = request.path_params.get("run", "")
+        start = f"/v/{run}" if run else ""
+        self._base = f"{request.url.scheme}://{request.url.netloc}{root_path}{start}{_ROOT}"
+
+    def link(self, rel: str, path: str, media_type: str = _JSON, **more: Any) -> dict[str, Any]:
+        """Return a link to a path below the root."""
+        return {"rel": rel, "href": f"{self._base}{path}", "type": media_type, **more}
+
+
+class _Api:
+    """Handlers of the routes."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    def _start(self, request: Request) -> tuple[Snapshot, _Addresses]:
+        snapshot = self._service.snapshot(request.path_params.get("run", ""))
+        return snapshot, _Addresses(request, snapshot.catalog.settings.root_path)
+
+    async def landing(self, request: Request) -> Response:
+        """Return the landing page."""
+        snapshot, at = self._start(request)
+        links = [
+            at.link("self", "/"),
+            at.link("service-desc", "/api", _OPENAPI),
+            at.link("conformance", "/conformance"),
+            at.link("data", "/collections"),
+            at.link(f"{_REL}/tiling-schemes", "/tileMatrixSets"),
+        ]
+        settings = snapshot.catalog.settings
+        found = {"title": settings.title, "description": "Maps of georeferenced rasters", "links": links}
+        return _json(found | ({"attribution": settings.attribution} if settings.attribution else {}))
+
+    async def description(self, request: Request) -> Response:
+        """Return the OpenAPI document."""
+        snapshot, _ = self._start(request)
+        return _json(openapi(snapshot.catalog, __version__), _OPENAPI)
+
+    async def conformance(self, request: Request) -> Response:
+        """Return the conformance classes."""
+        self._start(request)
+        return _json({"conformsTo": _CONFORMANCE})
+
+    async def collections(self, request: Request) -> Response:
+        """Return all products."""
+        snapshot, at = self._start(request)
+        found = [_collection(product, at) for product in snapshot.catalog.products.values()]
+        return _json({"links": [at.link("self", "/collections")], "collections": found})
+
+    async def collection(self, request: Request) -> Response:
+        """Return one product."""
+        snapshot, at = self._start(request)
+        return _json(_collection(_product(request, snapshot.catalog), at))
+
+    async def styles(self, request: Request) -> Response:
+        """Return the styles of a product: there is one, which the settings define."""
+        snapshot, at = self._start(request)
+        name = _product(request, snapshot.catalog).name
+        style = {
+            "id": "default",
+            "title": "default",
+            "links": [at.link(f"{_REL}/map", f"/collections/{name}/map", "image/png")],
+        }
+        return _json({"styles": [style], "default": "default"})
+
+    async def map(self, request: Request) -> Response:
+        """Return a map of a product."""
+        snapshot, _ = self._start(request)
+        found = collection_map(parameters_of(request), snapshot.catalog, request.path_params["name"])
+        return await self._image(request, snapshot, found.drawing, found.fact)
+
+    async def tile(self, request: Request) -> Response:
+        """Return a tile of a product."""
+        snapshot, _ = self._start(request)
+        path = request.path_params
+        place = path["matrix"], path["row"], path["column"]
+        found = collection_tile(parameters_of(request), snapshot.catalog, path["name"], path["matrices"], place)
+        return await self._image(request, snapshot, found.drawing, found.fact)
+
+    async def _image(self, request: Request, snapshot: Snapshot, drawing: Any, fact: FieldFacts) -> Response:
+        is_pinned = bool(request.path_params.get("run", ""))
+        return await self._service.image(request, snapshot, drawing, fact, is_pinned=is_pinned)
+
+    async def tile_sets(self, request: Request) -> Response:
+        """Return the names of all tile matrix sets."""
+        _, at = self._start(request)
+        found = [
+            {
+                "id": name,
+                "uri": f"{_TMS}/{name}",
+                "crs": uri_of(code),
+                "links": [at.link("self", f"/tileMatrixSets/{name}")],
+            }
+            for name, code in CODES.items()
+        ]
+        return _json({"tileMatrixSets": found})
+
+    async def tile_set(self, request: Request) -> Response:
+        """Return the definition of a tile matrix set."""
+        self._start(request)
+        return _json(dict(tile_set(request.path_params["matrices"]).document))
+
+    async def collection_tile_sets(self, request: Request) -> Response:
+        """Return the tile sets of a product."""
+        snapshot, at = self._start(request)
+        product = _product(request, snapshot.catalog)
+        return _json({"tilesets": [_tiles(product, name, at) for name in CODES]})
+
+    async def collection_tile_set(self, request: Request) -> Response:
+        """Return the description of one tile set of a product."""
+        snapshot, at = self._start(request)
+        matrices = tile_set(request.path_params["matrices"])
+        return _json(_tiles(_product(request, snapshot.catalog), matrices.name, at))
+
+    async def position(self, request: Request) -> Response:
+        """Return the values at a point as CoverageJSON."""
+        snapshot, _ = self._start(request)
+        catalog, name = snapshot.catalog, request.path_params["name"]
+        found = positions(parameters_of(request), catalog, name)
+        replies = await asyncio.gather(*(snapshot.draw(drawing) for _, drawing in found))
+        values = [json.loads(reply.content)["value"] for reply in replies]
+        content = _coverage(catalog.products[name], found, values)
+        headers = data_headers(catalog, found[-1][0], "", is_pinned="run" in request.path_params)
+        return JSONResponse(content, media_type=_COVERAGE, headers={k: v for k, v in headers.items() if k != "ETag"})
+
+
+def _json(content: Any, media_type: str = _JSON) -> Response:
+    return JSONResponse(content, media_type=media_type, headers={"Cache-Control": "no-cache", "Vary": "Host"})
+
+
+def _product(request: Request, catalog: Catalog) -> ProductFacts:
+    return named(request.path_params["name"], catalog.products, "collection")
+
+
+def _collection(product: ProductFacts, at: _Addresses) -> dict[str, Any]:
+    """Return the description of a product."""
+    path = f"/collections/{product.name}"
+    times = [time for time in product.fields if time]
+    extent: dict[str, Any] = {"spatial": {"bbox": [product.bounds], "crs": uri_of(CRS84)}}
+    if times:
+        extent["temporal"] = {"interval": [[times[0], times[-1]]], "values": times}
+    images = [at.link(f"{_REL}/map", f"{path}/map?f={name}", media) for name, media in FORMATS.items()]
+    links = [
+        at.link("self", path),
+        *images,
+        at.link(f"{_REL}/tilesets-map", f"{path}/map/tiles"),
+        at.link(f"{_REL}/styles", f"{path}/styles"),
+        at.link("data", f"{path}/position", _COVERAGE),
+    ]
+    return {
+        "id": product.name,
+        "title": product.title,
+        "description": " ".join(filter(None, (product.long_name, product.level))),
+        "extent": extent,
+        "crs": [uri_of(code) for code in dict.fromkeys((CRS84, *CODES.values(), *filter(None, (product.crs,))))],
+        "storageCrs": uri_of(product.crs or CRS84),
+        "parameter_names": {product.name: _parameter(product)},
+        "data_queries": {"position": {"link": at.link("data", f"{path}/position", _COVERAGE)}},
+        "output_formats": ["CoverageJSON"],
+        "links": links,
+    }
+
+
+def _parameter(product: ProductFacts) -> dict[str, Any]:
+    """Return the description of the quantity of a product, as in CoverageJSON."""
+    found: dict[str, Any] = {
+        "type": "Parameter",
+        "description": {"en": product.long_name},
+        "observedProperty": {"label": {"en": product.long_name}},
+    }
+    return found | ({"unit": {"label": {"en": product.units}, "symbol": product.units}} if product.units else {})
+
+
+def _tiles(product: ProductFacts, matrices: str, at: _Addresses) -> dict[str, Any]:
+    """Return the description of a tile set."""
+    path = f"/collections/{product.name}/map/tiles/{matrices}"
+    template = f"{path}/{{tileMatrix}}/{{tileRow}}/{{tileCol}}"
+    west, south, east, north = product.bounds
+    return {
+        "title": product.title,
+        "dataType": "map",
+        "crs": uri_of(CODES[matrices]),
+        "tileMatrixSetURI": f"{_TMS}/{matrices}",
+        "boundingBox": {"lowerLeft": [west, south], "upperRight": [east, north], "crs": uri_of(CRS84)},
+        "links": [
+            at.link("self", path),
+            at.link(f"{_REL}/tiling-scheme", f"/tileMatrixSets/{matrices}"),
+            *(at.link("item", f"{template}?f={name}", media, templated=True) for name, media in FORMATS.items()),
+        ],
+    }
+
+
+def _coverage(
+    product: ProductFacts, found: list[tuple[FieldFacts, ValueRequest]], values: list[Any]
+) -> Mapping[str, Any]:
+    """Return values at a point as CoverageJSON."""
+    point = found[0][1]
+    x, y = (point.y, point.x) if point.authority_axes and point.crs == "EPSG:4326" else (point.x, point.y)
+    times = [fact.time for fact, _ in found]
+    has_times = all(times)
+    kind = "GeographicCRS" if point.crs in (CRS84, "EPSG:4326") else "ProjectedCRS"
+    axes: dict[str, Any] = {"x": {"values": [x]}, "y": {"values": [y]}}
+    referencing: Links = [{"coordinates": ["x", "y"], "system": {"type": kind, "id": uri_of(point.crs)}}]
+    if has_times:
+        axes["t"] = {"values": times}
+        referencing.append({"coordinates": ["t"], "system": {"type": "TemporalRS", "calendar": "Gregorian"}})
+    is_text = any(isinstance(value, str) for value in values)
+    values_of_time = {"axisNames": ["t"], "shape": [len(values)], "values": values}
+    return {
+        "type": "Coverage",
+        "domain": {
+            "type": "Domain",
+            "domainType": "PointSeries" if has_times else "Point",
+            "axes": axes,
+            "referencing": referencing,
+        },
+        "parameters": {product.name: _parameter(product)},
+        "ranges": {
+            product.name: {
+                "type": "NdArray",
+                "dataType": "string" if is_text else "float",
+                **(values_of_time if has_times else {"values": values}),
+            }
+        },
+    }
