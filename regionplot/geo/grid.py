@@ -188,3 +188,16 @@ def shift_transform(transform: Affine, row: int, column: int) -> Affine:
     """Return the transform of the subgrid that starts at a row and a column."""
     a, b, c, d, e, f = transform[:6]
     return Affine(a, b, a * column + b * row + c, d, e, d * column + e * row + f)
+
+
+def meshgrid(geometry: GridGeometry) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return the coordinates of all cell centers."""
+    columns, rows = np.arange(geometry.width) + 0.5, np.arange(geometry.height) + 0.5
+    shape = (geometry.height, geometry.width)
+    if geometry.is_axis_aligned:
+        x, _ = geometry.coordinates(columns, np.zeros(1))
+        _, y = geometry.coordinates(np.zeros(1), rows)
+        return np.broadcast_to(x, shape), np.broadcast_to(y[:, None], shape)
+    x, y = geometry.coordinates(*np.meshgrid(columns, rows))
+    x.flags.writeable = y.flags.writeable = False
+    return x, y

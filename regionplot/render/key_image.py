@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from regionplot.layers.colorbar import ColorBarLayer
@@ -36,7 +38,7 @@ def draw_key(shared: SharedData, width: int, height: int, dpi: float) -> Bytes:
     changes = {"map": shared.config.map.model_copy(update=size), "sheet": shared.config.sheet.model_copy(update=_WIDE)}
     config = shared.config.model_copy(update=changes)
     layers = tuple(layer for layer in shared.layers if isinstance(layer, ColorBarLayer | Legend))
-    own = shared.with_config(config).with_layers(layers)
+    own = replace(shared.with_config(config), layers=layers)
     scale = scale_for(shared)
     layout = lay_out(config, scale.key())
     room = next((box for name, box in layout.rooms.items() if name in ("colorbar", "legend")), None)

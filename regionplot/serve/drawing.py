@@ -29,7 +29,8 @@ from regionplot.render.panels import PanelCanvases, PanelImage, PanelPainter, Pa
 from regionplot.runs.digests import MapDigests
 from regionplot.runs.task import image_metadata
 from regionplot.serve.catalog import FORMATS, SHEET_FORMATS, Box
-from regionplot.serve.generation import Generation, LoadedField
+from regionplot.serve.fields import LoadedField
+from regionplot.serve.generation import Generation
 from regionplot.serve.metatiles import MetatileRequest
 from regionplot.serve.parameters import RequestError
 from regionplot.serve.recolored import PixelPainter, recolored

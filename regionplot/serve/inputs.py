@@ -11,6 +11,8 @@ from regionplot.layers.stack import configured_layers
 from regionplot.settings.config import Config
 from regionplot.system.files import Fingerprint
 
+_PATIENCE = 5.0
+"""Seconds to wait at the start for rasters that are missing."""
 _SETTLE = 1.0
 """Seconds for which a vector file or a table must be unchanged before it is read again."""
 
@@ -34,6 +36,8 @@ class WatchedInputs:
         self._marks = self._fingerprints()
         self._changed_at: float | None = None
         self._missing = list(self._rasters)
+        self._is_due = False
+        self._wait_until = time.monotonic() + _PATIENCE
 
     def _fingerprints(self) -> list[Fingerprint | None]:
         return [Fingerprint.of(path) for path in self._files]
@@ -44,10 +48,18 @@ class WatchedInputs:
         return [f"{each}: {each.status}" for each in self._missing]
 
     def are_renewed(self) -> bool:
-        """Return True if an input was replaced since the last call, and all rasters are there."""
+        """Return True if an input was replaced since this was last the case.
+
+        At the start, wait some seconds for rasters that are missing or incomplete, if at least one is complete.
+        """
         arrived = [each for each in self._rasters if each.next(0) is not None]
         self._missing = [each for each in self._missing if each not in arrived]
-        return (bool(arrived) or self._has_settled()) and not self._missing
+        self._is_due = self._is_due or bool(arrived) or self._has_settled()
+        can_start = len(self._missing) < len(self._rasters) and time.monotonic() >= self._wait_until
+        if not self._is_due or not (can_start or not self._missing):
+            return False
+        self._is_due = False
+        return True
 
     def _has_settled(self) -> bool:
         marks, now = self._fingerprints(), time.monotonic()

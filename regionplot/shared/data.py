@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pyproj
 from numpy.typing import NDArray
 
@@ -19,7 +18,7 @@ from regionplot.colors.classifier import Codes
 from regionplot.colors.scales import scale_of
 from regionplot.errors import ConfigError, RasterError
 from regionplot.geo.extent import PanelGrid
-from regionplot.geo.grid import GridGeometry, Window
+from regionplot.geo.grid import GridGeometry, Window, meshgrid
 from regionplot.geo.region import Region
 from regionplot.geo.windows import cells_per_pixel, needed_window
 from regionplot.inputs.curvilinear import CurvilinearSource
@@ -121,21 +120,9 @@ class SharedData(DrawingTools):
             been run yet.
         """
         start = time.perf_counter()
-        if isinstance(config, Config) and config.panels:
-            from regionplot.shared.panels import load_sheet  # noqa: PLC0415 (it imports this module)
-
-            return load_sheet(config, regions, plan, layers)
-        if not isinstance(config, Config):
-            kind = type(config).__name__
-            raise ConfigError(f"the settings are of type {kind}; pass a Config from regionplot.read_config")
-        if config.prepare:
-            raise ConfigError(
-                "[[prepare]]: the steps have not been run; load the config that regionplot.prepared(config) returns"
-            )
-        if config.has_fields and config.facts == {}:
-            from regionplot.shared.all_fields import load_all_fields  # noqa: PLC0415 (it imports this module)
-
-            return load_all_fields(config, regions, layers)
+        several = cls._load_several(config, regions, plan, layers)
+        if several is not None:
+            return several
         failpoints.failpoint("read", config.raster.path.name)
         raster = raster or DrawnRaster.of(config, source)
         info, config = raster.info, raster.config
@@ -160,6 +147,34 @@ class SharedData(DrawingTools):
             warn_of_unseen_layers(loaded_layers, config, crs, raster.coloring, regions)
         logger.info("process %d loaded the shared data in %.2f s", os.getpid(), time.perf_counter() - start)
         return cls(config, raster.source, loaded, *rest) if early is None else early
+
+    @classmethod
+    def _load_several(
+        cls, config: Config, regions: Sequence[Region] | None, plan: LoadPlan | None, layers: Sequence[Layer]
+    ) -> SharedData | None:
+        """Load the data of several panels, products or times. Return None for settings with one raster.
+
+        Raises
+        ------
+        ConfigError
+            If the config is not a `Config`, or its `[[prepare]]` steps have not been run yet.
+        """
+        if isinstance(config, Config) and config.panels:
+            from regionplot.shared.panels import load_sheet  # noqa: PLC0415 (it imports this module)
+
+            return load_sheet(config, regions, plan, layers)
+        if not isinstance(config, Config):
+            kind = type(config).__name__
+            raise ConfigError(f"the settings are of type {kind}; pass a Config from regionplot.read_config")
+        if config.prepare:
+            raise ConfigError(
+                "[[prepare]]: the steps have not been run; load the config that regionplot.prepared(config) returns"
+            )
+        if config.has_fields and config.facts == {}:
+            from regionplot.shared.all_fields import load_all_fields  # noqa: PLC0415 (it imports this module)
+
+            return load_all_fields(config, regions, layers)
+        return None
 
     @classmethod
     def from_arrays(
@@ -202,10 +217,6 @@ class SharedData(DrawingTools):
     def with_config(self, config: Config) -> SharedData:
         """Return the same data with settings that draw the same cells, such as another size of the maps."""
         return replace(self, config=config)
-
-    def with_layers(self, layers: Sequence[Layer]) -> SharedData:
-        """Return the same data with other layers."""
-        return replace(self, layers=tuple(layers))
 
     def with_products(self, products: Mapping[str, SharedData]) -> SharedData:
         """Return these data together with the data of all fields."""
@@ -286,7 +297,7 @@ class SharedData(DrawingTools):
         """
         if isinstance(self.source, CurvilinearSource):
             return self.raster["longitude"].data, self.raster["latitude"].data
-        return _meshgrid(self.geometry)
+        return meshgrid(self.geometry)
 
     def crs_of(self, region: Region) -> pyproj.CRS:
         """Return the CRS of the map of a region. It can differ from map to map (`[map] projection = "auto"`).
@@ -385,16 +396,3 @@ def crs_name(crs: pyproj.CRS) -> str:
     """Return the code of a CRS, such as `EPSG:4326`, or its name if it has no code."""
     code = crs.to_authority()
     return crs.name if code is None else ":".join(code)
-
-
-def _meshgrid(geometry: GridGeometry) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return the coordinates of all cell centers."""
-    columns, rows = np.arange(geometry.width) + 0.5, np.arange(geometry.height) + 0.5
-    shape = (geometry.height, geometry.width)
-    if geometry.is_axis_aligned:
-        x, _ = geometry.coordinates(columns, np.zeros(1))
-        _, y = geometry.coordinates(np.zeros(1), rows)
-        return np.broadcast_to(x, shape), np.broadcast_to(y[:, None], shape)
-    x, y = geometry.coordinates(*np.meshgrid(columns, rows))
-    x.flags.writeable = y.flags.writeable = False
-    return x, y

@@ -77,7 +77,8 @@ class Client:
         async def call() -> httpx.Response:
             transport = httpx.ASGITransport(self.app)
             async with httpx.AsyncClient(transport=transport, base_url="http://maps.test") as client:
-                return await client.request(method, f"http://maps.test{address}", headers=headers)
+                own = address if address.startswith("http") else f"http://maps.test{address}"
+                return await client.request(method, own, headers=headers)
 
         return asyncio.run(call())
 
@@ -99,7 +100,7 @@ def make_config(folder: Path, **sections: Any) -> Config:
     base = {
         "raster": {"path": raster},
         "colors": {"levels": LEVELS, "colormap": "viridis", "under": "lowest", "over": "highest"},
-        "map": {"size": [300, 200]},
+        "map": {"size": [300, 200], "style": "plain"},
         "output": {"directory": folder / "output"},
         "run": {"cache": False},
     }

@@ -19,6 +19,7 @@ path = "columns.tif"
 levels = [0, 10, 20, 30, 40]
 colormap = "viridis"
 [map]
+style = "plain"
 size = [200, 150]
 [run]
 cache = false
