@@ -96,10 +96,18 @@ def _tree(root: int) -> Iterator[int]:
     The kernel has a list of children for each thread. psutil would read all processes of the machine.
     """
     yield root
-    for task in Path(f"/proc/{root}/task").glob("*/children"):
-        with suppress(OSError):
-            for child in task.read_text().split():
-                yield from _tree(int(child))
+    for child in _children(root):
+        yield from _tree(child)
+
+
+def _children(process: int) -> list[int]:
+    """Return the children of a process. A process or thread that ends meanwhile has none."""
+    found: list[int] = []
+    with suppress(OSError):
+        for path in Path(f"/proc/{process}/task").glob("*/children"):
+            with suppress(OSError):
+                found += map(int, path.read_text().split())
+    return found
 
 
 def _reap_orphans() -> None:

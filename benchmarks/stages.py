@@ -36,6 +36,7 @@ from regionplot.geo.region import Region
 from regionplot.regions.table import read_regions
 from regionplot.render import agg, renderer, sheets
 from regionplot.render.agg import Canvas
+from regionplot.render.bare_canvas import BareCanvas
 from regionplot.render.renderer import MapRenderer
 from regionplot.runs.store import write_file
 from regionplot.settings.config import Config
@@ -115,6 +116,7 @@ class Probe:
                 (IndexedGeometries, "clip_to_panel", watch.timed("clip and simplify", IndexedGeometries.clip_to_panel)),
                 (marks.Path, "of_lines", watch.timed("strokes", marks.Path.of_lines)),
                 (agg, "artist_without_figure", watch.timed("title", agg.artist_without_figure)),
+                (BareCanvas, "draw_on_sheet", watch.timed("title", BareCanvas.draw_on_sheet)),
                 (renderer, "make_sheet", self._keep_codes(renderer.make_sheet)),
                 (Canvas, "draw", self._keep_strokes(Canvas.draw)),
                 (PngWriter, "encode", watch.timed("encode", PngWriter.encode)),

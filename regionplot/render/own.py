@@ -45,6 +45,8 @@ class EncodedPicture:
     content: bytes
     title: str
     no_data: bool = False
+    georeference: None = None
+    """Nothing is known about the place of the map in the image."""
 
 
 class OwnRenderer:
