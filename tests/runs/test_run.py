@@ -73,7 +73,7 @@ def _draw_by(method, folder):
     config = read_config({
         **({"products": products} if several else {}),
         "raster": {"path": "sample:relief", "resampling": "bilinear"}, "features": [{"path": "sample:states"}],
-        "map": {"size": [300, 200], "projection": {"name": "LambertConformal"}},
+        "map": {"style": "plain", "size": [300, 200], "projection": {"name": "LambertConformal"}},
         "output": {"directory": folder / f"{name}-{workers}"},
         "run": {"start_method": name, "workers": int(workers), "maps_per_worker": 3 if name == "fork" else 100},
     })  # fmt: skip
