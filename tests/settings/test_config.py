@@ -260,7 +260,7 @@ def test_faults_of_a_format_are_reported_with_their_line(tmp_path: Path, text: s
 
 def test_default_sections_equal_sections_that_are_checked():
     defaults = [field.default for field in Config.model_fields.values() if isinstance(field.default, Section)]
-    assert len(defaults) == 8
+    assert len(defaults) == 9
     for section in defaults:
         checked = type(section)()
         assert section == checked
