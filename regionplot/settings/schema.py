@@ -17,8 +17,10 @@ from pydantic import BaseModel, TypeAdapter
 
 from regionplot.registry import LAYERS, STEPS, WRITERS
 from regionplot.settings.config import PRODUCTS, Config, section_names, settings_of
+from regionplot.settings.field import FieldSettings
 from regionplot.settings.output import FORMATS, OutputSettings
 from regionplot.settings.plugins import STEP, fields_of, layer_settings
+from regionplot.settings.raster import RasterSettings
 
 _DRAFT = "http://json-schema.org/draft-04/schema#"
 _REF = "#/definitions/{model}"
@@ -46,8 +48,22 @@ def config_schema() -> Schema:
         "additionalProperties": False,
         "definitions": definitions,
     }
+    overlays = {name: each for name, each in definitions.items() if name != RasterSettings.__name__}
+    definitions |= {name: _with_names_of_products(each) for name, each in overlays.items()}
     draft4: Schema = _as_draft4(schema)
     return draft4
+
+
+def _with_names_of_products(schema: Any) -> Any:
+    """Return a schema in which a raster of an overlay can also be the name of a product."""
+    if isinstance(schema, list):
+        return [_with_names_of_products(each) for each in schema]
+    if not isinstance(schema, Mapping):
+        return schema
+    if schema.get("$ref") == _REF.format(model=FieldSettings.__name__):
+        rest = {key: value for key, value in schema.items() if key != "$ref"}
+        return {**rest, "anyOf": [{"$ref": schema["$ref"]}, {"type": "string", "pattern": "^product:"}]}
+    return {key: _with_names_of_products(value) for key, value in schema.items()}
 
 
 def schema_text() -> str:

@@ -115,3 +115,12 @@ def test_the_command_prints_the_schema(capsys: pytest.CaptureFixture[str]) -> No
 
     cli.main(["schema"], standalone_mode=False)
     assert capsys.readouterr().out == schema_text()
+
+
+@pytest.mark.parametrize(("raster", "is_valid"), [("product:wind", True), ({"band": 1}, True), ("wind", False)])
+def test_a_raster_of_an_overlay_can_be_a_product(
+    validator: jsonschema.Draft4Validator, raster: Any, is_valid: bool
+) -> None:
+    tables = {"raster": {"path": "a.tif"}, "contours": [{"interval": 1, "raster": raster}]}
+    assert validator.is_valid({**tables, "barbs": [{"u": raster, "v": raster}]}) == is_valid
+    assert validator.is_valid({"raster": {"path": "a.tif", "minus": raster}}) == isinstance(raster, dict)
