@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import math
+import random
+import shutil
 import subprocess
 import sys
 import time
@@ -26,6 +29,8 @@ _MINE = sys.executable
 _PLAIN_DRAWS = 12
 """Maximum number of maps that the baseline draws. The time for further maps is estimated."""
 _WORKERS = "2"
+_SHIFT = 60_000.0
+"""Largest shift of new regions in meters."""
 
 
 @dataclass(frozen=True)
@@ -99,10 +104,15 @@ class Runner:
         """Compare the pictures of the last run with the pictures of regionplot."""
         return compare(task, self.folder, *self._bench.references(self._count))
 
+    @property
+    def _table(self) -> Path:
+        """The table of regions."""
+        return self._bench.inputs.table(self._count)
+
     def _command(self) -> list[str]:
         inputs = self._bench.inputs
         return [
-            _MINE, "-m", "regionplot", "-q", "--force", str(inputs.table(self._count)), "--workers", _WORKERS,
+            _MINE, "-m", "regionplot", "-q", "--force", str(self._table), "--workers", _WORKERS,
             "--config", str(inputs.config("same")), "--output", str(self.folder),
         ]  # fmt: skip
 
@@ -113,6 +123,34 @@ class Runner:
         if measured.exit_code:
             raise BrokenError(f"exit code {measured.exit_code}")
         return measured
+
+
+class NewRegions(Runner):
+    """Run regionplot with new regions: each run shifts all limits, so that no ink of earlier runs can be used."""
+
+    def run(self, pause: float = math.inf) -> Costs:
+        """Shift the table, and draw its maps."""
+        source = self._bench.inputs.table(self._count)
+        with source.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        shift = {key: random.uniform(-_SHIFT, _SHIFT) for key in "xy"}
+        for row in rows:
+            row.update({key: repr(float(row[key]) + shift[key[0]]) for key in ("xmin", "xmax", "ymin", "ymax")})
+        with self._table.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+        return super().run(pause)
+
+    def check(self, task: dict[str, object]) -> Agreement:
+        """Draw the regions of the table, and compare their pictures with those of regionplot."""
+        shutil.copy(self._bench.inputs.table(self._count), self._table)
+        super().run()
+        return super().check(task)
+
+    @property
+    def _table(self) -> Path:
+        return self._bench.inputs.folder / "shifted.csv"
 
 
 class Script(Runner):

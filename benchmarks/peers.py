@@ -20,14 +20,15 @@ from pathlib import Path
 
 from inputs import TABLES
 from peer_check import Agreement, BrokenError
-from peer_runs import PEERS, Bench, Costs, Peer, Plain, Runner, Script
+from peer_runs import PEERS, Bench, Costs, NewRegions, Peer, Plain, Runner, Script
 
 _SMALL = {"size": (400, 272), "regions": [2], "layers": ["states"], "sheet": (320, 220), "repeat": 0}
 _USUAL = {
     "size": (5000, 3400), "regions": list(TABLES), "layers": ["counties", "states", "countries"],
     "sheet": (1400, 900), "repeat": 3,
 }  # fmt: skip
-_OURS = "regionplot"
+_OURS, _NEW = "regionplot", "new"
+"""Name of regionplot, and of regionplot with regions that no earlier run has drawn."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Table:
     """One table of regions, and the programs that draw it."""
 
     def __init__(self, bench: Bench, runners: Sequence[Runner], count: int) -> None:
-        self._runners = [Runner(bench, "regionplot", count), *runners]
+        self._runners = [Runner(bench, _OURS, count), *runners]
         self._count, self._is_small = count, bench.is_small
         self._task = json.loads(bench.tasks[count].read_text(encoding="utf-8"))
         self._sampled: dict[str, Costs] = {}
@@ -74,7 +75,7 @@ class Table:
 
     def _warm_up(self, runner: Runner) -> None:
         self._prepared[runner.name] = runner.prepare()
-        if runner.name == _OURS and not self._is_small:
+        if runner.name in (_OURS, _NEW) and not self._is_small:
             runner.run()  # fill the cache of vectors
         self._sampled[runner.name] = runner.run(pause=4 if self._is_small else 0)
 
@@ -105,6 +106,7 @@ def _absolute(row: Row, count: int) -> str:
 def print_head(*, absolute: bool) -> None:
     """Print the head of the table."""
     print("peer / regionplot: above 1, regionplot is better; below 1, the peer is better")
+    print(f"{_NEW}: regionplot with new regions in each run; divide the ratio of a peer by its ratio")
     seconds = " | wall s  ms/map     MB  prep s" if absolute else ""
     print(f"{'':<11} maps | {'wall':>7} {'cpu':>7} {'pss':>7} | classes   lines     kB{seconds}")
 
@@ -174,7 +176,8 @@ def run_tables(bench: Bench, peers: Sequence[tuple[Peer, str]], options: argpars
     whole = True
     print_head(absolute=options.absolute)
     for count in options.regions:
-        table = Table(bench, [runner_of(bench, peer, python, count) for peer, python in peers], count)
+        runners = [NewRegions(bench, _NEW, count), *(runner_of(bench, peer, python, count) for peer, python in peers)]
+        table = Table(bench, runners, count)
         print_rows(table.measure(options.repeat), count, absolute=options.absolute)
         for name, problem in table.broken.items():
             print(f"{name:<11} {count:>4} | BROKEN: {problem}", flush=True)

@@ -122,7 +122,7 @@ def rows_of_peers(table):
 
 def assert_compared(table, names):
     rows = rows_of_peers(table)
-    assert set(rows) == {"regionplot", *names}
+    assert set(rows) == {"regionplot", "new", *names}
     for ratios, classes, lines in rows.values():
         assert all(0 < ratio < math.inf for ratio in ratios)
         assert classes >= 80

@@ -21,6 +21,8 @@ from regionplot.system.files import atomic_replace, new_run, remove_stale_tempor
 
 NewSink = DatasetSink | TileSink
 """Sink of a new file."""
+_SAMPLE = 8
+"""Approximate number of blocks to read back with GDAL, if they were written without GDAL."""
 _LARGE_NODATA = 10**17
 """Magnitude of a nodata value that GDAL does not write with all digits."""
 _COG_PREDICTORS = {"1": "NO", "2": "STANDARD", "3": "FLOATING_POINT"}
@@ -167,7 +169,25 @@ def _new_geotiff(
                 sink.close()
             raise
         sink.close()
-    verify(path, temporary, sink.written, readers, _comparison(options))
+    if isinstance(sink, TileSink):
+        _check_tiles(path, temporary, sink)
+    else:
+        verify(path, temporary, sink.written, readers, _comparison(options))
+
+
+def _check_tiles(path: Path, temporary: Path, sink: TileSink) -> None:
+    """Compare the places of the tiles, and some blocks, with a file whose tiles were read back when they were written.
+
+    Raises
+    ------
+    RasterError
+        If GDAL does not find the tiles in the file, or a checksum differs.
+    """
+    with os_errors_as_raster_errors(path), gdal_options(), open_own_raster(temporary) as dataset:
+        if not np.array_equal(TiffTiles.of(temporary, dataset).offsets, sink.tiles.offsets):
+            raise write_error(path, "its tiles are not where they were written")
+    step = max(1, len(sink.written) // _SAMPLE)
+    verify(path, temporary, [*sink.written[::step], *sink.written[-1:]], 1, Comparison.CHECKSUMS)
 
 
 def _new_sink(

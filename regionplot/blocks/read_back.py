@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import Enum
 from pathlib import Path
 
 import numpy as np
 
 from regionplot.blocks.checksums import checksum_of
-from regionplot.blocks.sinks import WrittenBlocks, write_error
+from regionplot.blocks.sinks import write_error
 from regionplot.geo.dtypes import cell_dtype
 from regionplot.geo.grid import Window
 from regionplot.inputs.gdal import gdal_options, open_own_raster
@@ -28,7 +28,9 @@ class Comparison(Enum):
     """Cells are only decoded, because a lossy compression has changed them."""
 
 
-def verify(path: Path, written: Path, blocks: WrittenBlocks, readers: int, comparison: Comparison) -> None:
+def verify(
+    path: Path, written: Path, blocks: Sequence[tuple[Window, int | None]], readers: int, comparison: Comparison
+) -> None:
     """Read a raster back completely, and compare the checksums of its blocks.
 
     Parameters
@@ -37,8 +39,8 @@ def verify(path: Path, written: Path, blocks: WrittenBlocks, readers: int, compa
         Final path of the raster, for messages.
     written : Path
         The closed file.
-    blocks : WrittenBlocks
-        The blocks.
+    blocks : sequence of (Window, int)
+        The blocks, and the checksums of their values.
     readers : int
         Number of threads.
     comparison : Comparison

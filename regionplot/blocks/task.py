@@ -152,7 +152,7 @@ class BlockTask(BlockWorker):
     def _result(self, result: Any, job: Block) -> BlockResult:
         if self.reduction is not None:
             return BlockResult(self.reduction.summarize(_core_of(_masked(result), job), job), None)
-        if self.dtype is None and not (isinstance(result, np.ndarray) and result.ndim in (2, 3)):
+        if self.dtype is None and not _is_raster(result, job):
             return BlockResult(result, None)
         if self.dtype is None and self.read == "masked" and isinstance(result, np.ma.MaskedArray):
             return BlockResult(_core_of(result, job), None)
@@ -200,6 +200,12 @@ class BlockTask(BlockWorker):
         return np.ascontiguousarray(
             cast_masked(values, dtype, self.nodata) if self.read == "masked" else cast(values, dtype)
         )
+
+
+def _is_raster(result: Any, block: Block) -> bool:
+    """Return True if a result is an array with a value for each cell of a block, or of its padded window."""
+    shapes = [(window.height, window.width) for window in (block.core, block.padded)]
+    return isinstance(result, np.ndarray) and result.ndim in (2, 3) and result.shape[-2:] in shapes
 
 
 def _masked(result: Any) -> NDArray[Any]:

@@ -1,9 +1,11 @@
 """Write blocks of an uncompressed GeoTIFF into the file without GDAL.
 
-Only one thread at a time can write with GDAL, and GDAL copies each block into its cache. Worker processes must
-send their results to the process that has the file open. So GDAL only creates the file, and reserves the space of
-all tiles. Each worker then writes its own tiles at the offsets that GDAL reports. No two blocks share a tile. At the
-end, GDAL reads the whole file back.
+Only one thread at a time can write with GDAL, and GDAL copies each block into its cache. Worker processes must send
+their results to the process that has the file open. So GDAL only creates the file, and reserves the space of all tiles.
+Each worker then writes its own tiles at the offsets that GDAL reports. No two blocks share a tile.
+
+A worker reads each tile back as soon as it has written the tile, because the cells are still in the cache of its CPU.
+At the end, GDAL opens the file again, and its offsets and some blocks are compared.
 """
 
 from __future__ import annotations
@@ -26,6 +28,8 @@ _KNOWN = {
     "interleave", "bigtiff", "compress",
 }  # fmt: skip
 """Properties and creation options with which GDAL stores cells as they are in memory."""
+_PIECE = 2**18
+"""Bytes that are read back at once."""
 _TYPES = "bBhHiIlLqQfdFD"
 """Codes of the data types that a GeoTIFF stores as NumPy does."""
 
@@ -115,7 +119,7 @@ class TiffTiles:
         return {**self.__dict__, "_descriptor": None}
 
     def put(self, window: Window, values: NDArray[Any]) -> None:
-        """Write the values of a window.
+        """Write the values of a window, and read them back.
 
         Parameters
         ----------
@@ -127,7 +131,7 @@ class TiffTiles:
         Raises
         ------
         OSError
-            If the disk is full, or the file cannot be written.
+            If the disk is full, the file cannot be written, or the bytes that are read back differ.
         """
         tiles, descriptor = self._tiles_of(values), self.open()
         (top, bottom), (left, right) = window.ranges
@@ -138,7 +142,9 @@ class TiffTiles:
         for band, part in zip(places, tiles.reshape(len(places), -1, size), strict=True):
             for first, end in _runs(band.ravel(), size):
                 length = size * (end - first) - (missing if end == band.size else 0)
-                _write(descriptor, part[first:end].reshape(-1)[:length].data, int(band.flat[first]))
+                data = part[first:end].reshape(-1)[:length].data
+                _write(descriptor, data, int(band.flat[first]))
+                _compare(descriptor, data, int(band.flat[first]))
 
     def _tiles_of(self, values: NDArray[Any]) -> NDArray[np.uint8]:
         """Return values as stored: an array (tiles, bytes). Tiles at the edges of the raster are filled with zeros."""
@@ -154,9 +160,9 @@ class TiffTiles:
         return np.ascontiguousarray(stored).reshape(count, -1).view(np.uint8)
 
     def open(self) -> int:
-        """Open the file for writing if it is not open. Return its file descriptor."""
+        """Open the file if it is not open. Return its file descriptor."""
         if self._descriptor is None:
-            self._descriptor = os.open(self.path, os.O_WRONLY)
+            self._descriptor = os.open(self.path, os.O_RDWR)
         return self._descriptor
 
     def close(self) -> None:
@@ -184,3 +190,14 @@ def _write(descriptor: int, data: memoryview, offset: int) -> None:
     while data:
         written = os.pwrite(descriptor, data, offset)
         data, offset = data[written:], offset + written
+
+
+def _compare(descriptor: int, data: memoryview, offset: int) -> None:
+    """Read bytes back in pieces that fit in the cache of a CPU. Raise OSError if they differ from the data."""
+    piece = bytearray(min(len(data), _PIECE))
+    for start in range(0, len(data), _PIECE):
+        part = data[start : start + _PIECE]
+        count = os.preadv(descriptor, [piece], offset + start)
+        own = piece if len(part) == len(piece) else piece[: len(part)]
+        if count < len(part) or own != part:  # bytearray compares faster than memoryview
+            raise OSError("the cells that were read back differ from the cells that were written")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -349,6 +349,8 @@ class _TileTask:
 class _FilesTask:
     """Call a function with the path of a tile and the path of its result."""
 
+    also_caught: ClassVar[tuple[type[BaseException], ...]] = (SystemExit,)
+    """A function that calls `sys.exit` fails for its tile."""
     function: Callable[[Path, Path], object]
     folder: Path
     """Folder for incomplete results."""

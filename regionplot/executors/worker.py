@@ -84,9 +84,17 @@ def worker_main(task: Task[J], connection: Connection, inherited: list[Connectio
         with worker_context(task):
             while (job := connection.recv()) is not None:
                 connection.send(("started", None))
-                _send_outcome(connection, _with_limit(run_job(task, job), limit))
+                _send_outcome(connection, _with_limit(_outcome_of(task, job), limit))
     except (EOFError, OSError):
         logger.debug("the parent of worker %d has exited", os.getpid())
+
+
+def _outcome_of(task: Task[J], job: J) -> Outcome[J]:
+    """Do one job. All exceptions become failures, because no signal raises an exception in a worker."""
+    try:
+        return run_job(task, job)
+    except BaseException as error:
+        return Outcome(job, failure=failure_from_error(error), pid=os.getpid())
 
 
 def _send_outcome(connection: Connection, outcome: Outcome[Any]) -> None:

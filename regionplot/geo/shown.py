@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from regionplot.geo.bounds import within_world
 from regionplot.geo.charts import has_degrees
 from regionplot.geo.clip import SIMPLIFY, IndexedGeometries, clip_near_panel
-from regionplot.geo.crs import transformer, unit_size
+from regionplot.geo.crs import same_crs, transformer, unit_size
 from regionplot.geo.extent import FULL_TURN, Extent, PanelGrid
 from regionplot.geo.joining import join_pieces
 from regionplot.geo.linework import Floats, Geometries, join_segments, no_geometries, step_limit
@@ -184,9 +184,9 @@ def project_areas(areas: Geometries, source: pyproj.CRS, crs: pyproj.CRS, window
     If a window in degrees has all longitudes, the areas are joined, so that no gap is left where they were cut.
     """
     parts = np.asarray(shapely.get_parts(areas), dtype=object)
-    parts = parts[shapely.get_type_id(parts) == _POLYGON]
-    if not parts.size:
-        return no_geometries()
+    parts = np.asarray(parts[shapely.get_type_id(parts) == _POLYGON], dtype=object)
+    if not parts.size or same_crs(source, crs):
+        return parts
     dense = shapely.segmentize(parts, step_limit(source))
     points = np.column_stack(transformer(source, crs).transform(*shapely.get_coordinates(dense).T))
     if not np.isfinite(points).all():

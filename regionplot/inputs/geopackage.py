@@ -58,6 +58,33 @@ def check_tables(path: Path, content: bytes | None = None) -> None:
                 refuse_reference(path, path_in_crs(text) if isinstance(text, str) else None)
 
 
+def names_beside_views(path: Path, content: bytes | None = None) -> list[str]:
+    """Return the names of the layers with geometries, or nothing if none of the layers is a view.
+
+    GDAL executes the SQL of all views when it lists the layers. The SQL of a view can run forever.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    content : bytes, optional
+        Content of the GeoPackage, if it is a member of an archive.
+
+    Raises
+    ------
+    FeaturesError
+        If the file is damaged.
+    """
+    with _database(path, content) as database:
+        found = database.execute(
+            "SELECT c.table_name, m.type FROM gpkg_geometry_columns g "
+            "JOIN gpkg_contents c ON lower(c.table_name) = lower(g.table_name) "
+            "JOIN sqlite_master m ON lower(m.name) = lower(c.table_name) AND m.type IN ('table', 'view') "
+            "WHERE c.data_type = 'features'"
+        ).fetchall()
+    return [str(name) for name, _ in found] if any(kind == "view" for _, kind in found) else []
+
+
 def check_layer_table(path: Path, layer: str, content: bytes | None = None) -> None:
     """Refuse a virtual table, a recursive view, and a view that calls functions other than the harmless functions.
 

@@ -25,7 +25,7 @@ from regionplot.geo.crs import is_drawable, not_drawable, parse_crs, same_crs, s
 from regionplot.geo.foreign_crs import drawable_crs
 from regionplot.geo.linework import Geometries, linework, no_geometries, project_points, split_collections
 from regionplot.geo.upright import upright
-from regionplot.inputs.geopackage import check_layer_table
+from regionplot.inputs.geopackage import check_layer_table, names_beside_views
 from regionplot.inputs.isolation import Arrays, start_reading
 from regionplot.inputs.surfaces import parse_geometries
 from regionplot.inputs.vector_arrays import Note, ProjectedGeometries
@@ -272,19 +272,32 @@ class VectorFile:
         self.notes.append((level, f"{self.settings.path}: {text}"))
 
 
+def list_layers(settings: VectorSettings, source: VectorSource) -> tuple[list[str], list[str]]:
+    """Return the names of the layers of a GeoPackage: layers with geometries, and other tables.
+
+    Raises
+    ------
+    FeaturesError
+        If the file cannot be read.
+    """
+    if names := names_beside_views(settings.path, source.content):
+        return names, []
+    found = convert_errors(settings, lambda: pyogrio.list_layers(source.name))
+    return [str(name) for name, kind in found if kind is not None], [str(name) for name, kind in found if kind is None]
+
+
 def _choose_layer(settings: VectorSettings, source: VectorSource, notes: list[Note]) -> str | int:
     """Return the name or the number of the layer to read. Only a GeoPackage can have several layers."""
     if source.driver != GEOPACKAGE:
         is_own_name = source.content is not None and settings.layer == source.layer
         return 0 if settings.layer is None or is_own_name else settings.layer
-    found = convert_errors(settings, lambda: pyogrio.list_layers(source.name))
-    names = [str(name) for name, kind in found if kind is not None]
+    names, others = list_layers(settings, source)
     layer = settings.layer
     if not names or (layer is not None and layer not in names):
         missing = (
             f"there is no layer {layer!r}; the layers" if names else "there is no layer with geometries; the tables"
         )
-        listed = plain_text(", ".join(names or [str(name) for name, _ in found])) or "none"
+        listed = plain_text(", ".join(names or others)) or "none"
         raise FeaturesError(f"{settings.path}: {missing} are: {listed}")
     if layer is None and len(names) > 1:
         listed = plain_text(", ".join(names))

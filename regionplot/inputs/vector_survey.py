@@ -20,7 +20,7 @@ from regionplot.geo.crs import parse_crs
 from regionplot.geo.extent import LONLAT, Extent
 from regionplot.geo.project import project_extent
 from regionplot.inputs.isolation import Arrays, start_reading
-from regionplot.inputs.vector_files import VectorFile, convert_errors
+from regionplot.inputs.vector_files import VectorFile, convert_errors, list_layers
 from regionplot.inputs.vector_sources import GEOPACKAGE, vector_source
 from regionplot.settings.vector import VectorSettings
 
@@ -104,8 +104,8 @@ def _names(path: Path) -> Sequence[str | None]:
     source = vector_source(path)
     if source.driver != GEOPACKAGE:
         return [None]
-    found = convert_errors(VectorSettings(path=path), lambda: pyogrio.list_layers(source.name))
-    return [str(name) for name, kind in found if kind is not None] or [None]
+    names, _ = list_layers(VectorSettings(path=path), source)
+    return names or [None]
 
 
 def _layer(path: Path, name: str | None) -> LayerSurvey:

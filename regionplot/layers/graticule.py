@@ -45,6 +45,9 @@ class GraticuleSettings(LayerSettings):
     """Place in the drawing order. Vector layers have 20, so that a graticule with 10 lies below them."""
     color: Color = "#505050"
     """Color of lines and labels."""
+    light_color: Color | None = None
+    """Color of the lines instead of `color` if values below the scale are not drawn (`under = "none"` in `[colors]`).
+    Most of a map can then be background."""
     linewidth: Annotated[float, Field(ge=0, le=100)] = 0.4
     """Line width in points."""
     labels: bool = True
@@ -79,6 +82,8 @@ class Graticule(Layer):
     @classmethod
     @override
     def load(cls, settings: GraticuleSettings, context: LoadContext) -> Self:
+        if settings.light_color is not None and context.config.colors.under == "none":
+            settings = settings.model_copy(update={"color": settings.light_color})
         kind = GraticuleWithMargin if settings.labels and settings.position == "outside" else Graticule
         return cast("Self", kind(settings, settings_digest(settings)))
 
@@ -120,7 +125,7 @@ class Graticule(Layer):
         settings = self.settings
         if not settings.labels or settings.position == "outside":
             return frozenset({settings.color})
-        return frozenset({settings.color, settings.text_color, settings.halo})
+        return frozenset({settings.color, settings.text_color, settings.halo} - {"none"})
 
 
 @lru_cache(maxsize=4)

@@ -17,10 +17,10 @@ from regionplot.errors import RegionplotError
 from regionplot.geo.auto_projection import auto_projection
 from regionplot.geo.bounds import within_world
 from regionplot.geo.crs import Floats, parse_crs, transformer, unwrap
-from regionplot.geo.extent import LONLAT, Extent
+from regionplot.geo.extent import FULL_TURN, LONLAT, Extent
 from regionplot.geo.linework import Geometries
 from regionplot.geo.region import Region
-from regionplot.geo.shown import shown_window
+from regionplot.geo.shown import project_areas, shown_window
 from regionplot.inputs.vector_layers import VectorLayer, start_layer
 from regionplot.layers.base import LoadContext, settings_digest
 from regionplot.layers.corners import Corner, corners_of, in_map, place_in_corner, polygon_in_map
@@ -40,6 +40,8 @@ _HIGHEST = 84.0
 """Highest latitude of the locator of a region that lies below it."""
 _LEAST_BOX = 5.0
 """Smallest width and height of the box in pixels."""
+_TOLERANCE = 0.4
+"""Tolerance in pixels with which land is simplified before it is projected."""
 _EDGE = 0.8
 """Width of the line around the locator in points."""
 
@@ -157,7 +159,15 @@ class _Inset:
 
     def land(self, vectors: VectorLayer) -> Geometries:
         """Return the areas of a layer within the inset, in its map coordinates."""
-        return vectors.polygons_in(self.view.panel, self.crs)
+        lonlat, panel = parse_crs(LONLAT), self.view.panel
+        window = shown_window(panel, self.crs, lonlat)
+        shown = vectors.polygon_index.clip(window, FULL_TURN)
+        pixel = min(window.height / panel.height, window.width / panel.width)
+        simple = shapely.simplify(shown, _TOLERANCE * pixel, preserve_topology=False)
+        projected = project_areas(simple[~shapely.is_empty(simple)], lonlat, self.crs, window)
+        extent = panel.extent
+        parts = shapely.clip_by_rect(projected, extent.xmin, extent.ymin, extent.xmax, extent.ymax)
+        return np.asarray(shapely.get_parts(parts[~shapely.is_empty(parts)]), dtype=object)
 
     def on_sheet(self, points: Floats, box: Box) -> NDArray[np.float64]:
         """Return points of the inset in pixels of the sheet. Points outside of the inset are moved to its edge."""

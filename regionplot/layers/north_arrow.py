@@ -43,7 +43,7 @@ class NorthArrowSettings(LayerSettings):
     color: Color = "#1f2429"
     """Color of the arrow and of the letter N."""
     halo: Color = "#fffdf6cc"
-    """Color of the halo. `none`: no halo. Maps with a halo are RGB images."""
+    """Color of the halo. `none`: no halo."""
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ class RegionBoxSettings(LayerSettings):
     linewidth: Annotated[float, Field(gt=0, le=100)] = 1.2
     """Line width in points."""
     casing: Color = "#ffffffb3"
-    """Color of the casing under the line. `none`: no casing. Maps with a casing are RGB images."""
+    """Color of the casing under the line. `none`: no casing."""
     casing_width: Annotated[float, Field(ge=0, le=100)] = 0.9
     """Width of the casing on each side of the line, in points."""
 

@@ -26,7 +26,8 @@ _ALIASES = {
     "north": "north latmax maxlat latitudemax maxlatitude",
     "xmin": "xmin minx", "xmax": "xmax maxx", "ymin": "ymin miny", "ymax": "ymax maxy",
     "lon": "lon lng longitude", "lat": "lat latitude", "width_km": "widthkm", "height_km": "heightkm",
-    "name": "name", "title": "title", "track": "track", "region": "region", "geometry": "geometry", "crs": "crs",
+    "name": "name", "title": "title", "track": "track", "projection": "projection",
+    "region": "region", "geometry": "geometry", "crs": "crs",
 }  # fmt: skip
 _NAMES = {alias: name for name, aliases in _ALIASES.items() for alias in aliases.split()}
 """Name of the column for each accepted spelling, without case and separators."""

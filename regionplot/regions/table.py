@@ -278,8 +278,9 @@ def _region(row: Row, limits: Limits, margin: str) -> Region:
 def _projection(row: Row) -> str:
     """Return the projection of the map of a row. An attribute of a feature can have the same name for other uses."""
     text = row.cells.get("projection", "")
-    is_known = row.shape is None or text in (AUTO, RASTER) or is_code(text)
-    return text if is_known else ""
+    if text.casefold() in (AUTO, RASTER):
+        return text.casefold()
+    return text if row.shape is None or is_code(text) else ""
 
 
 def _duplicates(rows: Sequence[Row]) -> Iterator[Problem]:

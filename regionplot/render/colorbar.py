@@ -33,7 +33,7 @@ _MAX_DECADES = 100
 """Number of decades above which matplotlib can place ticks beyond the range of float64."""
 _DIVIDER = "#ffffffb3"
 """Color of the lines between the classes of a short bar."""
-_LEAST = 3.0
+_LEAST = 2.0
 """Minimum distance between the middles of two numbers on a short bar, as a multiple of their height."""
 _MAX_DIVIDED = 32
 """Maximum number of levels of a bar with such lines."""

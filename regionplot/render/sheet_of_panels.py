@@ -45,9 +45,9 @@ class _Panel:
 
 
 class PanelsRenderer:
-    """Draw the sheets of one `SharedData` with several panels. The methods are those of `MapRenderer`.
+    """Draw the sheets of one `SharedData` with several panels. It has the methods of `MapRenderer`.
 
-    Panels with equal color scales and units share one color bar: that of the first of these panels. All panels have
+    Panels with equal color scales and units share the color bar of the first of these panels. All panels have
     the same size, so that they show the same area.
 
     Parameters

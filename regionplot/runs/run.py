@@ -308,6 +308,7 @@ def _loaded(config: Config, regions: Sequence[Region], layers: Sequence[Layer], 
         try:
             return SharedData.load(config, regions, layers=layers, meanwhile=ahead.prepare)
         except RasterReplacedError as error:
+            ahead.renderers.clear()  # they draw the old raster
             logger.info("%s; the new file is loaded", error)
     return SharedData.load(config, regions, layers=layers, meanwhile=ahead.prepare)
 

@@ -1,4 +1,4 @@
-"""Digests of sheets with several panels: those of the maps in the panels, and the settings of the sheet."""
+"""Digests of sheets with several panels. They cover the maps in the panels and the settings of the sheet."""
 
 from __future__ import annotations
 

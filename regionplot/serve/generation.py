@@ -137,7 +137,7 @@ def _proj4(crs: pyproj.CRS) -> str:
 
 
 def _default_time(times: Sequence[str]) -> str:
-    """Return the time that is nearest to now."""
+    """Return the latest time that has passed. If there is none, return the first time."""
     now = iso_time(datetime.now(UTC))
     passed = [each for each in times if each <= now]
     return passed[-1] if passed else times[0]

@@ -7,10 +7,16 @@ from collections.abc import Sequence
 from regionplot.errors import RegionplotError
 from regionplot.geo.region import Region
 from regionplot.layers.base import Layer
+from regionplot.settings.config import Config
 from regionplot.shared.data import SharedData
-from regionplot.shared.fields import Field
+from regionplot.shared.fields import Field, find_fields
 from regionplot.shared.groups import FieldLoader, OpenedField
 from regionplot.shared.series import SeriesScales
+
+
+def load_all_fields(config: Config, regions: Sequence[Region] | None, layers: Sequence[Layer]) -> SharedData:
+    """Load all fields of settings at once. See `load_fields`."""
+    return load_fields(find_fields(config), regions, layers)
 
 
 def load_fields(fields: Sequence[Field], regions: Sequence[Region] | None, layers: Sequence[Layer]) -> SharedData:

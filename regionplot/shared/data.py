@@ -130,9 +130,8 @@ class SharedData(DrawingTools):
         crs = crs_of_layers(config, plan, info.geometry.crs)
         if info.fingerprint != plan.fingerprint:
             raise RasterError(f"{info.path}: input changed: the file was replaced or written to since the run began")
-        context = LoadContext(
-            config, crs, info.description, info.geometry, info.can_miss, array_cache(config), loaded=layers
-        )
+        facts = (info.description, info.geometry, info.can_miss, array_cache(config))
+        context = LoadContext(config, crs, *facts, loaded=layers)
         finish_layers = start_layers(all_layers(config), context)  # before the thread, because this forks
         failpoints.failpoint("cells", config.raster.path.name)
         with thread_pool(MAX_READERS) as pool:  # the threads end before workers are forked
@@ -172,10 +171,9 @@ class SharedData(DrawingTools):
                 "[[prepare]]: the steps have not been run; load the config that regionplot.prepared(config) returns"
             )
         if config.has_fields and config.facts == {}:
-            from regionplot.shared.all_fields import load_fields  # noqa: PLC0415 (it imports this module)
-            from regionplot.shared.fields import find_fields  # noqa: PLC0415 (only several fields need it)
+            from regionplot.shared.all_fields import load_all_fields  # noqa: PLC0415 (it imports this module)
 
-            return load_fields(find_fields(config), regions, layers)
+            return load_all_fields(config, regions, layers)
         return None
 
     @classmethod

@@ -43,16 +43,21 @@ def reuse_large_blocks() -> None:
     libc.free(libc.malloc(32 * _MEGABYTE - _PAGES))  # glibc only reserves these pages, so this takes no time
 
 
-def return_large_blocks() -> None:
+def return_large_blocks(kept: int = 2 * _MEGABYTE) -> None:
     """Return freed blocks of 2 MB and more to the system at once.
 
     This suits maps. By default, malloc keeps larger and larger freed blocks, some tens of megabytes in each worker. The
     arrays with a byte for each pixel of a map are smaller. They are kept for the next map.
+
+    Parameters
+    ----------
+    kept : int
+        Number of bytes of smaller freed blocks that are kept at the end of the heap.
     """
-    set_malloc_threshold(2 * _MEGABYTE)
+    set_malloc_threshold(2 * _MEGABYTE, kept)
 
 
-def set_malloc_threshold(size: int) -> None:
+def set_malloc_threshold(size: int, kept: int | None = None) -> None:
     """Set the smallest size of blocks that are allocated by mmap and returned when freed; see mallopt(3).
 
     Without glibc, this has no effect.
@@ -61,13 +66,15 @@ def set_malloc_threshold(size: int) -> None:
     ----------
     size : int
         Bytes.
+    kept : int, optional
+        Largest number of free bytes at the end of the heap that are not returned. By default, `size`.
     """
     if sys.platform != "linux":
         return
     libc = ctypes.CDLL(None)
     if hasattr(libc, "mallopt"):
-        for parameter in (_M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD):
-            libc.mallopt(parameter, size)
+        libc.mallopt(_M_MMAP_THRESHOLD, size)
+        libc.mallopt(_M_TRIM_THRESHOLD, size if kept is None else kept)
 
 
 @contextmanager

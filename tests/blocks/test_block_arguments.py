@@ -161,6 +161,17 @@ def test_an_output_function_gets_any_result(grid_file, noise, executor, kind):
         assert result == functions.sum_as([noise[..., rows, columns]], None, kind)
 
 
+@pytest.mark.parametrize("executor", ["serial", "fork"])
+def test_arrays_of_any_shape_reach_a_function(grid_file, noise, executor):
+    found = {}
+    process_blocks(
+        functions.covariance, grid_file, lambda block, result: found.update({block.index: result}), grid=(40, 45),
+        executor=executor, workers=2,
+    )  # fmt: skip
+    assert sorted(found) == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    np.testing.assert_allclose(found[0, 1], functions.covariance([noise[:, :40, 45:]], None, None))
+
+
 def test_a_block_has_a_window_of_rasterio():
     block = list(BlockGrid(70, 90, 40, 40, halo=1))[1]
     assert block.window == Window(40, 0, 40, 40)

@@ -66,6 +66,13 @@ def test_a_function_that_exits_fails_for_its_block(grid_file, target, executor):
     assert isinstance(caught.value.__cause__, SystemExit)
 
 
+@pytest.mark.parametrize(("kind", "message"), [("odd", "OddError: no such luck"), ("interrupt", "KeyboardInterrupt")])
+def test_an_odd_error_in_a_process_is_reported_with_its_block(grid_file, target, capfd, kind, message):
+    with pytest.raises(BlockError, match=f"block of rows .*: {message}"):
+        process_blocks(functions.raise_odd, grid_file, target, grid=GRID, arguments=kind, executor="fork", workers=2)
+    assert capfd.readouterr().err == ""
+
+
 def test_an_error_that_does_not_unpickle_is_reported_without_cause(grid_file, target, monkeypatch):
     """The package distributed can register functions that pickle all errors."""
     monkeypatch.delitem(copyreg.dispatch_table, functions.AwkwardError, raising=False)

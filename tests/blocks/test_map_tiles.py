@@ -79,7 +79,11 @@ def test_a_function_of_files_runs_on_every_executor(grid_file, tmp_path, noise, 
 
 @pytest.mark.parametrize(
     ("function", "message"),
-    [(functions.write_nothing, "wrote no file"), (functions.fail_in_files, "no such luck")],
+    [
+        (functions.write_nothing, "wrote no file"),
+        (functions.fail_in_files, "no such luck"),
+        (functions.exit_in_files, "SystemExit: 3"),
+    ],
 )
 @pytest.mark.parametrize("executor", ["serial", "fork"])
 def test_a_failing_function_of_files_leaves_the_old_results(grid_file, tmp_path, executor, function, message):

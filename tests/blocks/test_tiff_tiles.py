@@ -12,6 +12,7 @@ import rasterio
 from affine import Affine
 
 from regionplot.blocks import BlockGrid, process_blocks
+from regionplot.blocks.checksums import checksum_of
 from regionplot.blocks.new_raster import new_raster
 from regionplot.blocks.sinks import DatasetSink, TileSink
 from regionplot.blocks.tiff_tiles import TiffTiles, are_whole_tiles, has_halo, stores_plain_cells
@@ -167,3 +168,21 @@ def test_a_lost_write_is_found(write_raster, tmp_path, monkeypatch):
     with pytest.raises(RasterError, match=r"out.tif: .*read back differ"):
         process_blocks(functions.first, source, target, grid=(32, 32), executor="serial")
     assert target.read_bytes() == b"the old one"
+
+
+def write_and_change(target, number):
+    """Write blocks, then change the block with this number before the file is complete."""
+    grid, values = BlockGrid(*SHAPE, 32, 32), np.random.default_rng(0).random((1, *SHAPE))
+    with new_raster(target, profile_of(values, **LAYOUTS["tiles"]), None, 1, grid) as sink:
+        for block in grid:
+            sink.write(block, values[:, *block.slices], checksum_of(values[:, *block.slices]))
+        core = list(grid)[number].core
+        sink.tiles.put(core, np.zeros((1, core.height, core.width)))
+
+
+@pytest.mark.parametrize("number", [0, -1])
+def test_a_file_that_changes_after_it_was_written_is_found(tmp_path, number):
+    """GDAL reads some blocks of the complete file, among them the first and the last block."""
+    with pytest.raises(RasterError, match=r"out.tif: .*read back differ"):
+        write_and_change(tmp_path / "out.tif", number)
+    assert list(tmp_path.iterdir()) == []

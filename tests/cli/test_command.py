@@ -384,7 +384,7 @@ def _commented():
 LISTS = {"layers", "prepare", *(name for name in LAYERS if layer_settings(name).is_array)}
 EXAMPLES = {  # keys without a default
     "variable", "crs", "prepared", "vmin", "vmax", "classes", "inputs", "diverging", "colors", "stops", "file", "units",
-    "ticks", "draw", "decorate", "load", "time", "level", "member", "levels", "distance", "label_color",
+    "ticks", "draw", "decorate", "load", "time", "level", "member", "levels", "distance", "label_color", "light_color",
     "table", "minus", "panels", "panel_title", "above", "min_valid", "min_value", "max_value", "when", "on_published",
     "tracks",
 }  # fmt: skip

@@ -20,6 +20,7 @@ from regionplot.cli import render_once
 from regionplot.runs import certainty, identity, remember
 from regionplot.runs.lock import locked
 
+pytestmark = pytest.mark.usefixtures("read_in_process")
 TABLE = "name,west,east,south,north,title\na,-95,-70,20,40,A\nb,-90,-60,15,30,B\nempty,-99,-98,1,2,Nothing\n"
 LOGGED = ("--log-file", "run.log", "--metrics", "run.prom")
 
@@ -47,7 +48,7 @@ def drawn(tmp_path_factory):
 
 
 @pytest.fixture
-def folder(tmp_path, drawn, monkeypatch, read_in_process):  # noqa: ARG001 (changes how vector files are read)
+def folder(tmp_path, drawn, monkeypatch):
     """Return a folder with a raster, a layer, a table and settings. The age of the inputs may be zero."""
     fill(tmp_path)
     use_cache(tmp_path, drawn, monkeypatch)

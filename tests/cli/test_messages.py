@@ -185,8 +185,8 @@ WRONG = {
     "colorbar = 'yes'\n": "[colors] colorbar: must be true or false (it is 'yes')",
     "norm = 'logarithmic'\n": "[colors] norm: must be 'linear', 'log', 'symlog', 'sqrt' or 'quantile' (it is",
     "label = 2026-01-01\n": "[colors] label: must be text in quotes (it is datetime.date(2026, 1, 1))",
-    "size = [1, 2]\n": "[colors] size: unknown key; this key belongs to [map] or [points]; use one of colormap, colors",
-    "gamma = 1\n": "[colors] gamma: unknown key; use one of colormap",
+    "size = [1, 2]\n": "[colors] size: unknown key; this key belongs to [map] or [",
+    "gloss = 1\n": "[colors] gloss: unknown key; use one of colormap",
     "classes = 3\n": "[colors] classes: must be an array of tables: write [[colors.classes]] (it is 3)",
     "vmin = 5\nvmax = 1\n": "[colors] vmax: vmin 5 must be less than vmax 1",
 }  # fmt: skip

@@ -27,6 +27,7 @@ from regionplot.runs import identity
 from regionplot.runs.lock import locked
 from regionplot.system import failpoints
 
+pytestmark = pytest.mark.usefixtures("read_in_process")
 TABLE = "name,west,east,south,north,title\na,-95,-70,20,40,A\nb,-90,-60,15,30,B\nc,-80,-60,10,20,C\n"
 LEVELS = "[0, 300, 600, 900, 1200, 1500, 1800, 2100, 2400]"
 LOGGED = ("--log-file", "run.log", "--metrics", "run.prom")
@@ -59,7 +60,7 @@ def drawn(tmp_path_factory):
 
 
 @pytest.fixture
-def folder(tmp_path, drawn, monkeypatch, read_in_process):  # noqa: ARG001 (changes how vector files are read)
+def folder(tmp_path, drawn, monkeypatch):
     """Return a folder with a raster, a layer, a table and settings. The age of the inputs may be zero."""
     write_cells(tmp_path / "grid.tif", cells())
     fill_folder(tmp_path, TABLE, settings())

@@ -198,6 +198,13 @@ def test_lines_without_width_or_color_are_not_drawn(settings: dict[str, Any]) ->
     assert list(layer.draw(sheet_of("EPSG:4326", Extent(-125, -67, 25, 50)))) == []
 
 
+def test_lines_on_the_background_can_have_another_color() -> None:
+    settings = GraticuleSettings(labels=False, color="white", light_color="navy")
+    for under, color in (("lowest", "white"), ("none", "navy")):
+        config = read_config({"raster": {"path": "sample:relief"}, "colors": {"levels": [0, 9], "under": under}})
+        assert Graticule.load(settings, LoadContext(config, LONLAT)).inks() == {color}
+
+
 def test_only_labels_with_a_halo_have_a_second_color() -> None:
     def inks(**settings: Any) -> frozenset[str] | None:
         return Graticule.load(GraticuleSettings(color="navy", **settings), LoadContext(CONFIG, LONLAT)).inks()

@@ -26,7 +26,6 @@ from regionplot.geo.grid import GridGeometry
 from regionplot.prepare.base import Operation
 from regionplot.prepare.chain import Chain
 from regionplot.prepare.steps.accumulate import Accumulate, Accumulation, How
-from regionplot.prepare.steps.convert import convert
 from regionplot.prepare.steps.expression import Expression
 from regionplot.prepare.steps.focal import Focal
 from regionplot.prepare.steps.hillshade import Hillshade
@@ -76,7 +75,7 @@ OPERATIONS: dict[str, list[Operation]] = {
     "min": [Focal("min", 7)],
     "max": [Focal("max", 5, fill=True)],
     "reclassify": [Reclassify(("0:400=1", "400:600=2", "else=missing"))],
-    "convert": [convert("degF", "degC")],
+    "convert": [Scale(5 / 9, -160 / 9, "degC")],  # degF to degC; making the units of pint would delay each collection
     "scale": [Scale(0.1, 3)],
     "hillshade": [Hillshade(300, 30)],
     "slope": [Slope()],

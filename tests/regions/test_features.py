@@ -263,3 +263,13 @@ def test_a_column_of_repeated_names_is_reported_briefly(write_features) -> None:
     assert len(caught.value.problems) == 11
     assert "a.gpkg: 1,989 more names are repeated" in str(caught.value)
     assert "give name_field" in str(caught.value)
+
+
+def test_an_attribute_can_name_the_projection(write_vector: Any) -> None:
+    """Other uses of the name are ignored, because files come from other people."""
+    texts = np.array(["auto", "EPSG:5070", "NAD 83, unknown", ""], dtype=object)
+    fields = {"name": np.array(list("abcd"), dtype=object), "projection": texts}
+    path = write_vector([shapely.box(k, 0, k + 1, 1) for k in range(4)], name="areas.gpkg", fields=fields)
+    regions = read_regions(path)
+    assert [region.projection for region in regions] == ["auto", "EPSG:5070", "", ""]
+    assert regions[2].attributes["projection"] == "NAD 83, unknown"

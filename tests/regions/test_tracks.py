@@ -140,7 +140,7 @@ def test_faults_of_tracks_are_reported(tmp_path: Path, message: str) -> None:
         read_track(table)
 
 
-def test_lines_are_no_tracks(write_vector: Any) -> None:
+def test_lines_are_refused_as_tracks(write_vector: Any) -> None:
     path = write_vector(
         [shapely.LineString([(0, 0), (1, 1)])], name="a.geojson", fields={"time": np.array(["2024-10-09"])}
     )

@@ -110,7 +110,7 @@ ROW = {"west": -109, "east": -102, "south": 37, "north": 41}
 
 def test_a_column_of_the_table_names_the_projection(tmp_path: Path) -> None:
     rows = [
-        {"name": "own", **ROW, "projection": "auto"},
+        {"name": "own", **ROW, "projection": "Auto"},
         {"name": "code", **ROW, "projection": "EPSG:5070"},
         {"name": "raster", **ROW, "projection": "raster"},
         {"name": "usual", **ROW, "projection": ""},

@@ -7,10 +7,12 @@ files.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache, lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ import numpy as np
 import pyproj
 import pytest
 import rasterio
+from grib_messages import read_messages
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
@@ -35,7 +38,8 @@ from regionplot.shared.data import SharedData
 from regionplot.sheet.view import View
 
 Cells = np.ma.MaskedArray[Any, Any]
-eccodes = pytest.importorskip("eccodes")
+if find_spec("eccodes") is None:
+    pytest.skip("eccodes is not installed", allow_module_level=True)
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 PIXELS = 300
 SIZE = 280, 200
@@ -169,23 +173,7 @@ def netcdf_truth(path: Path, name: str | None, band: int) -> Truth:
 @cache
 def grib_messages(path: Path) -> tuple[dict[str, Any], ...]:
     """Return the keys of each message that the tests need."""
-    keys = (
-        "name", "units", "level", "typeOfLevel", "dataDate", "dataTime", "validityDate", "validityTime", "Ni", "Nj",
-        "jScansPositively", "bitmapPresent", "missingValue", "gridType", "shapeOfTheEarth",
-    )  # fmt: skip
-    found = []
-    with path.open("rb") as file:
-        while (message := eccodes.codes_grib_new_from_file(file)) is not None:
-            facts = {key: eccodes.codes_get(message, key) for key in keys if eccodes.codes_is_defined(message, key)}
-            if facts["gridType"] == "regular_ll":
-                for end in ("First", "Last"):
-                    for axis in ("latitude", "longitude"):
-                        key = f"{axis}Of{end}GridPointInDegrees"
-                        facts[f"{axis}{end}"] = eccodes.codes_get(message, key)
-            facts["values"] = eccodes.codes_get_values(message)
-            eccodes.codes_release(message)
-            found.append(facts)
-    return tuple(found)
+    return read_messages(path)
 
 
 def grib_truth(path: Path, _variable: str | None, band: int) -> Truth:
@@ -398,3 +386,8 @@ def test_images_in_true_color_have_the_colors_of_their_bands(shared_data_folder:
     expected[(expected == 0).all(axis=1)] = 255
     shown = pixels[SIZE[1] - view.box.top + row[clear], view.box.left + column[clear]]
     assert (shown == expected).all(axis=1).mean() >= 0.985
+
+
+def test_the_library_for_grib_is_not_loaded_in_this_process() -> None:
+    """Its SQLite and PROJ would replace those of other libraries."""
+    assert "eccodes" not in sys.modules

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from regionplot.errors import ConfigError
+from regionplot.errors import ConfigError, RasterReplacedError
 from regionplot.geo.extent import Extent
 from regionplot.geo.region import Region
 from regionplot.inputs import strips
@@ -88,6 +88,30 @@ def test_a_renderer_that_cannot_be_made_is_made_again_by_the_task(configured, mo
     report = render_regions(REGIONS, configured())
     assert len(report.drawn) == 2
     assert len(calls) == 2
+
+
+def test_a_renderer_of_a_replaced_raster_is_not_used(configured, monkeypatch):
+    """The raster is replaced while it is read. The values of the new raster are loaded, so nothing is prepared."""
+    calls: list[dict[str, Any]] = []
+    drawn: list[SharedData] = []
+    load, real = SharedData.load, renderer.MapRenderer.__init__
+
+    def replace_first(*arguments: Any, meanwhile: Any, **named: Any) -> SharedData:
+        calls.append(named)
+        if len(calls) > 1:
+            return load(*arguments, **named)
+        load(*arguments, meanwhile=meanwhile, **named)
+        raise RasterReplacedError("the raster was replaced")
+
+    def record(self: Any, shared: SharedData, *arguments: Any, **named: Any) -> None:
+        drawn.append(shared)
+        real(self, shared, *arguments, **named)
+
+    monkeypatch.setattr(SharedData, "load", replace_first)
+    monkeypatch.setattr(renderer.MapRenderer, "__init__", record)
+    assert len(render_regions(REGIONS, configured()).drawn) == 2
+    assert len(calls) == len(drawn) == 2, "the task makes a renderer for the new raster"
+    assert drawn[0] is not drawn[1]
 
 
 def test_an_error_of_the_renderer_is_raised_as_before(configured):

@@ -94,25 +94,28 @@ def _names(report):
 
 
 def test_times_and_products_are_drawn_once_and_kept_by_the_next_run(make, series, counted, tmp_path):
+    hours = 8
+    for path in sorted(Path(series).parent.glob("t_*.tif"))[hours:]:
+        path.unlink()
     levels = {"colors": {"levels": [0, 10, 20, 30, 40]}}
     raster = {"path": series, "time": "all"}
     config = make(
         {"warm": {"raster": raster, **levels}, "plain": {"raster": raster, "colors": {"levels": [0, 30, 60]}}}
     )
     report = render_regions(REGIONS, config)
-    assert (len(report.drawn), report.exit_code) == (2 * HOURS * 3, 0), str(report)
+    assert (len(report.drawn), report.exit_code) == (2 * hours * 3, 0), str(report)
     reads = Counter(counted["cells"])
     assert set(reads.values()) == {1}, "a raster was read for each product"
-    assert len(reads) == HOURS
+    assert len(reads) == hours
     assert len(counted["layers"]) == 1
     assert "warm/20260310T0500/west.png" in _names(report)
     document = json.loads((tmp_path / "maps" / "manifest.json").read_text())
     jsonschema.validate(document, SCHEMA)
     assert {(entry["product"], entry["time"]) for entry in document["regions"]} == {
-        (product, f"2026-03-10T{hour:02}:00") for product in ("warm", "plain") for hour in range(HOURS)
+        (product, f"2026-03-10T{hour:02}:00") for product in ("warm", "plain") for hour in range(hours)
     }
     again = render_regions(REGIONS, config)
-    assert len(again.unchanged) == 2 * HOURS * 3, str(again)
+    assert len(again.unchanged) == 2 * hours * 3, str(again)
 
 
 def test_groups_that_do_not_fit_together_give_the_same_maps(make, series, monkeypatch, tmp_path):

@@ -123,7 +123,7 @@ def test_keys_choose_times_and_regions_and_open_the_whole_map(page) -> None:
     assert page.locator("#sheet").is_hidden()
 
 
-def test_a_renewal_appears_by_itself(page, service: ServiceProcess) -> None:
+def test_a_new_raster_appears_by_itself(page, service: ServiceProcess) -> None:
     old = page.locator("#legend-image").get_attribute("src")
     write_series(service.errors.parent, add=5)
     until(page, f"document.getElementById('legend-image').getAttribute('src') !== '{old}'")

@@ -1,4 +1,4 @@
-"""The own interface: regions, maps of any box, tiles, values."""
+"""The routes of maps: regions, maps of any box, tiles, values."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def test_a_repeated_request_is_answered_without_drawing(client: Client) -> None:
     assert client.get(WHOLE).headers["server-timing"] == "cache"
 
 
-def test_renewed_data_change_run_etag_and_pixels(new_client) -> None:
+def test_new_data_change_run_etag_and_pixels(new_client) -> None:
     client = new_client()
     config = client.backend.current.catalog  # of the first data
     first = client.get(WHOLE)
@@ -140,7 +140,7 @@ def test_renewed_data_change_run_etag_and_pixels(new_client) -> None:
     assert client.get(f"/v/{config.run}{WHOLE}").status_code == 410
 
 
-def test_the_service_of_a_program_of_ones_own(columns_config) -> None:
+def test_create_app_makes_an_application_for_other_programs(columns_config) -> None:
     """`create_app` loads the data when the application starts."""
     import asyncio
 

@@ -1,4 +1,4 @@
-"""The real service: renewal, killed workers, new settings, and the end."""
+"""The real service: replaced rasters, killed workers, new settings, and the end."""
 
 from __future__ import annotations
 

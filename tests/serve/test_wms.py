@@ -20,7 +20,7 @@ OWN = "/map?bbox=-100,40,-96,44&width=40&height=40"
     f"{V11}&srs=EPSG:4326&bbox=-100,40,-96,44{SIZE}",
     f"{V11}&srs=EPSG:4326&bbox=-100,40,-96,44{SIZE}".replace("layers", "LAYERS").replace("bbox", "BBox"),
 ])  # fmt: skip
-def test_a_map_equals_the_own_interface_in_each_order_of_axes(client: Client, address: str) -> None:
+def test_a_map_equals_that_of_the_route_map_in_each_order_of_axes(client: Client, address: str) -> None:
     assert (client.pixels(address) == client.pixels(OWN)).all()
 
 
