@@ -113,8 +113,12 @@ def _running(command: Sequence[str], folder: Path, probe: str) -> Iterator[subpr
             raise SystemExit(f"{command[0]} does not answer; see {folder}")
         yield process
     finally:
+        children = psutil.Process(process.pid).children(recursive=True)
         process.terminate()
         process.wait()
+        _, alive = psutil.wait_procs(children, timeout=5)
+        for child in alive:  # lighttpd leaves its FastCGI processes behind
+            child.kill()
 
 
 @contextmanager

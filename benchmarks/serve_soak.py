@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from contextlib import suppress
 from pathlib import Path
 
@@ -33,6 +34,8 @@ path = "plane.tif"
 [colors]
 levels = {list(range(LEVELS + 1))}
 colormap = "viridis"
+[map]
+style = "plain"
 [run]
 cache = false
 [serve]
@@ -157,6 +160,15 @@ def state(service: psutil.Process) -> dict[str, float]:
     return {"processes": len(found), "memory": round(memory), "descriptors": descriptors}
 
 
+def wait_until_ready() -> None:
+    """Wait until the first data are loaded."""
+    for _ in range(1200):
+        with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{PORT}/ready", timeout=5):
+            return
+        time.sleep(0.1)
+    raise SystemExit("the service does not answer")
+
+
 async def soak(folder: Path, service: psutil.Process, options: argparse.Namespace) -> bool:
     """Load the service and print what was seen. Return True if all is well."""
     counts, stop = Counts(), asyncio.Event()
@@ -197,7 +209,7 @@ def main() -> None:
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=log)
         try:
-            time.sleep(6)
+            wait_until_ready()
             is_well = asyncio.run(soak(folder, psutil.Process(process.pid), options))
             print(f"exit code {process.send_signal(signal.SIGTERM) or process.wait(30)}")
         finally:

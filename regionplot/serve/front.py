@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import queue
+import resource
 import signal
 import socket
 import sys
@@ -153,6 +154,15 @@ class _Server(uvicorn.Server):
         yield
 
 
+def _allow_connections() -> None:
+    """Raise the limit of open files of this process, so that it does not stop clients from connecting."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * _MAX_CONNECTIONS
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, limit), hard))
+
+
 def front_main(listener: socket.socket, parent: socket.socket, settings: ServeSettings) -> int:
     """Accept requests until the parent wants the front to end. Return the exit code.
 
@@ -165,6 +175,7 @@ def front_main(listener: socket.socket, parent: socket.socket, settings: ServeSe
     settings : ServeSettings
         The settings.
     """
+    _allow_connections()
     log = AccessLog()
     backend = RemoteBackend(parent, log)
     config = uvicorn.Config(

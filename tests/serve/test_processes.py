@@ -102,6 +102,17 @@ def test_settings_are_read_again_and_faulty_settings_are_not_used(service: Servi
     service.until(lambda: service.run != before)
 
 
+def test_a_killed_front_or_generation_is_started_again(service: ServiceProcess) -> None:
+    for kind in ("front", "generation"):
+        before = service.processes()
+        parent = next(pid for pid, above in before.items() if above == service.process.pid)
+        children = [pid for pid, above in before.items() if above == parent]
+        generations = set(before.values()) & set(children)
+        os.kill(generations.pop() if kind == "generation" else (set(children) - generations).pop(), signal.SIGKILL)
+        service.until(lambda before=before: not set(service.workers) & set(before) and service.get(WHOLE).status == 200)
+    service.until(lambda: len(service.processes()) == 6)
+
+
 def test_sigterm_ends_all_processes(service: ServiceProcess) -> None:
     processes = service.processes()
     assert service.stop() == 0
