@@ -20,6 +20,7 @@ import numpy as np
 import psutil
 import pytest
 import shapely
+from affine import Affine
 
 import regionplot
 from regionplot.cli import commands, render_once
@@ -518,14 +519,14 @@ def test_maps_and_times_are_the_same_in_every_time_zone(start_command, folder, z
 
 def test_the_check_reads_the_regions_as_the_maps_do(run_command, tmp_path, write_raster):
     """The check ignored `[regions]`, and had no options for the features of a vector file."""
-    write_raster(np.arange(12, dtype=np.float32).reshape(3, 4))
+    write_raster(np.arange(1200, dtype=np.float32).reshape(30, 40), Affine(0.1, 0, -100, 0, -0.1, 50))
     features = [
         {
             "type": "Feature",
             "properties": {"code": code},
-            "geometry": shapely.geometry.mapping(shapely.box(-99, 48, -97, 49)),
+            "geometry": shapely.geometry.mapping(shapely.box(-99, south, -97, 49)),
         }
-        for code in ("a", "b")
+        for code, south in (("a", 48), ("b", 47.5))
     ]
     (tmp_path / "regions.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": features}))
     (tmp_path / "regionplot.toml").write_text('[raster]\npath = "grid.tif"\n[regions]\nname_field = "code"\n')
