@@ -22,10 +22,9 @@ import pytest
 from affine import Affine
 from loggers import fresh_logging
 from numpy.typing import NDArray
-from warm_start import DEFAULT_STYLE, USUAL_MODULES, WORKER_MODULES, Command, WarmProcess
+from warm_start import USUAL_MODULES, WORKER_MODULES, Command, WarmProcess
 
 from regionplot.cli import commands
-from regionplot.settings import styles
 from regionplot.settings.config import Config
 from regionplot.settings.loading import read_config
 from regionplot.shared.data import SharedData
@@ -35,7 +34,6 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell starts backgrou
 
 multiprocessing.set_forkserver_preload(list(WORKER_MODULES))  # only the server imports the modules, not each worker
 
-styles.DEFAULT_STYLE = DEFAULT_STYLE
 importlib.metadata.version = functools.cache(importlib.metadata.version)  # each digest asks for many versions
 gc.set_threshold(5000, 10, 20)  # a collection of all objects takes long, because pytest keeps all tests
 

@@ -71,8 +71,6 @@ MODULES = (
     *_modules_of("runs"),
 )
 """Modules that commands import, and that import most other modules."""
-DEFAULT_STYLE = "plain"
-"""Style of the tests whose settings name no style. Most tests do not depend on the look, and their maps are small."""
 USUAL_MODULES = ("click", "numpy", "pydantic", "pyproj", "rasterio", "shapely")
 """Modules that most runs import, but neither this package nor matplotlib."""
 

@@ -31,7 +31,7 @@ def _find_style(value: object) -> object:
 class MapSettings(Section):
     """Size, projection and title of the maps."""
 
-    style: Annotated[Literal["plain", "atlas"] | Path, BeforeValidator(_find_style)] = "atlas"
+    style: Annotated[Literal["plain", "atlas"] | Path, BeforeValidator(_find_style)] = "plain"
     """Style of the maps: `plain`, `atlas`, or a TOML file of your own. Your settings take precedence over the style."""
     projection: Text | dict[str, Any] = "raster"
     """`raster` for the CRS of the raster, `auto` for a projection that is centered on each region, an EPSG code, a

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import regionplot.cli
 from regionplot.colors.check import color_problems
 from regionplot.errors import ConfigError, InputError
 from regionplot.layers.stack import all_layers
-from regionplot.settings import styles
 from regionplot.settings.loading import read_config
 from regionplot.settings.places import Places
 from regionplot.settings.styles import STYLES, styled
@@ -77,11 +75,8 @@ def test_the_kind_of_a_layer_is_known_from_its_name(name: str, layer: str | None
     assert "max_scale" not in features[0]
 
 
-def test_atlas_is_the_default_style(monkeypatch: pytest.MonkeyPatch) -> None:
-    command = [sys.executable, "-c", "from regionplot.settings import styles; print(styles.DEFAULT_STYLE)"]
-    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "atlas\n"
-    monkeypatch.setattr(styles, "DEFAULT_STYLE", "atlas")
-    config = read_config(RASTER)
+def test_the_first_settings_file_uses_the_atlas_style() -> None:
+    config = read_config(Path(regionplot.cli.__file__).parent / "starter" / "regionplot.toml")
     assert (config.map.style, config.sheet.colorbar) == ("atlas", "short")
 
 

@@ -29,7 +29,7 @@ from regionplot.system.files import exists
 
 STYLES = {path.stem: path for path in sorted(Path(__file__).parent.glob("*.toml"))}
 """Files of the styles in this package, by name."""
-DEFAULT_STYLE = "atlas"
+DEFAULT_STYLE = "plain"
 """Style of settings that name no style."""
 KINDS = "kinds"
 _FEATURES = "features"
