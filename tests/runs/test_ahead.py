@@ -115,7 +115,9 @@ def test_a_renderer_of_a_replaced_raster_is_not_used(configured, monkeypatch):
 
 
 def test_an_error_of_the_renderer_is_raised_as_before(configured):
-    config = configured(output={"png": {"mode": "palette"}}, features=[{"path": "sample:states", "edgecolor": "white"}])
+    many = {"levels": [number / 200 for number in range(201)]}
+    lines = {"path": "sample:states", "edgecolor": "white"}
+    config = configured(colors=many, output={"png": {"mode": "palette"}}, features=[lines])
     ahead = Ahead(())
     SharedData.load(config, REGIONS, meanwhile=ahead.prepare)
     assert not ahead.renderers
