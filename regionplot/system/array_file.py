@@ -2,7 +2,7 @@
 
 If its arrays are small, a file of this format is read three times as fast as an `.npz` archive of NumPy::
 
-    mark │ CRC-32 of what follows the length │ length of the header │ names, types and shapes as JSON │ array │ ...
+    mark │ CRC-32 of all that follows │ length of the header │ names, types and shapes as JSON │ array │ ...
 
 Each array begins at a multiple of `_ALIGNMENT` bytes.
 """
@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _MARK = b"RPA1"
-_START = struct.Struct("<4sIQ")
+_START, _LENGTH = struct.Struct("<4sIQ"), struct.Struct("<Q")
 _ALIGNMENT = 16
 
 
@@ -46,7 +46,7 @@ def write_arrays(file: IO[bytes], arrays: Mapping[str, NDArray[Any]]) -> None:
             raise ValueError(f"{name}: arrays of the type {array.dtype} cannot be stored")
     header = json.dumps([(name, array.dtype.str, array.shape) for name, array in arrays.items()]).encode()
     blocks = [_padded(header), *(_padded(array.tobytes()) for array in arrays.values())]
-    checksum = 0
+    checksum = zlib.crc32(_LENGTH.pack(len(header)))
     for block in blocks:
         checksum = zlib.crc32(block, checksum)
     file.write(_START.pack(_MARK, checksum, len(header)))
@@ -69,7 +69,7 @@ def read_arrays(file: IO[bytes]) -> dict[str, NDArray[Any]]:
     if size < _START.size or size < content.size:
         raise ValueError("the file is shorter than it must be")
     mark, checksum, length = _START.unpack(content[: _START.size].tobytes())
-    if mark != _MARK or zlib.crc32(content[_START.size :].data) != checksum:
+    if mark != _MARK or zlib.crc32(content[_START.size - _LENGTH.size :].data) != checksum:
         raise ValueError("the file is damaged")
     position = _START.size
     header = json.loads(content[position : position + length].tobytes())
