@@ -51,7 +51,7 @@ def box_around(longitude: float, latitude: float, width: float, height: float) -
     Examples
     --------
     >>> str(box_around(-105, 40, 200, 100)[0])
-    'x -106.1739 to -103.8261, y 39.55034 to 40.44966'
+    'x -106.174 to -103.826, y 39.55034 to 40.44966'
     >>> box_around(20, 88, 800, 800)[1].split(" +datum")[0]
     '+proj=laea +lat_0=88 +lon_0=20'
     """
