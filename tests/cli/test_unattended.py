@@ -297,7 +297,7 @@ def test_unwritable_metrics_end_the_run_before_it_starts(run_command, folder):
     result = run_command(folder, "regions.csv", "-q", "--raster", "none.tif", "--metrics", "none/run.prom")
     assert (result.returncode, result.stderr) == (
         2,
-        "regionplot: none/run.prom: the metrics cannot be written: there is no folder none\n",
+        "regionplot: none/run.prom: the metrics cannot be written: there is no folder none; create it\n",
     )
 
 
