@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regionplot.geo.grid import Window
-from regionplot.inputs.gdal import opened, options_without_place
+from regionplot.inputs.gdal import gdal_errors, gdal_options, open_raster, options_without_place
 from regionplot.inputs.reading import check_unchanged, decode, gdal_window
 from regionplot.inputs.source import StoredBand
 from regionplot.system.guard import reading
@@ -56,13 +57,15 @@ class StripReader:
             changed since it was described.
         """
         info = self.band
-        with opened(info.path, info.gdal_name, options_without_place(info.path), **self.options) as dataset:
-            block_shape = dataset.block_shapes[info.band - 1]
-            readers = MAX_READERS if dataset.driver in _THREADED else 1
-        strips = iter(list(split_window(self.window, block_shape)))
+        with ExitStack() as unused:
+            datasets = [unused.enter_context(closing(self._opened()))]
+            if datasets[0].driver in _THREADED:
+                datasets += [unused.enter_context(closing(self._opened())) for _ in range(MAX_READERS - 1)]
+            unused.pop_all()  # the threads close the datasets
+        strips = iter(list(split_window(self.window, datasets[0].block_shapes[info.band - 1])))
         activity = ExitStack()  # the threads set and reset the activity of the process in any order
         activity.enter_context(reading(info.path))
-        running = [pool.submit(self._read, strips) for _ in range(readers)]
+        running = [pool.submit(self._read, strips, dataset) for dataset in datasets]
 
         def finish() -> None:
             with activity:
@@ -72,16 +75,25 @@ class StripReader:
 
         return finish
 
-    def _read(self, strips: Iterator[Window]) -> None:
-        """Read strips until none is left. Threads share the iterator.
+    @cached_property
+    def _gdal_options(self) -> Mapping[str, str | int]:
+        """GDAL options for reading. A mask can be in the same blocks as the cells, which then need a larger cache."""
+        return {**self.options, **({} if self.band.has_mask else {"GDAL_CACHEMAX": _CACHE})}
 
-        The file is opened without its CRS, because GDAL needs 10 ms in each thread to prepare for a CRS.
+    def _opened(self) -> Any:
+        """Return an open dataset for one thread.
+
+        The file is opened without its CRS, because GDAL needs 10 ms in each thread to prepare for a CRS. rasterio warns
+        of this. The main thread opens all datasets, because filters of warnings are not safe in other threads.
         """
         info = self.band
-        options: dict[str, str | int] = {**self.options}
-        if not info.has_mask:  # a mask can be in the same blocks as the cells
-            options["GDAL_CACHEMAX"] = _CACHE
-        with opened(info.path, info.gdal_name, options_without_place(info.path), **options) as dataset:
+        with gdal_options(**self._gdal_options):
+            return open_raster(info.path, info.gdal_name, options_without_place(info.path))
+
+    def _read(self, strips: Iterator[Window], dataset: Any) -> None:
+        """Read strips until none is left, and close the dataset. Threads share the iterator."""
+        info = self.band
+        with gdal_options(**self._gdal_options), gdal_errors(info.path, "cannot be read as a raster"), closing(dataset):
             buffer = np.empty(0, dataset.dtypes[info.band - 1])
             for strip in strips:
                 if buffer.size < strip.cells:

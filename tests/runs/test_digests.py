@@ -25,6 +25,7 @@ from regionplot.settings.config import Config
 from regionplot.settings.output import OutputSettings
 from regionplot.settings.regions import RegionSettings
 from regionplot.settings.run import RunSettings
+from regionplot.settings.serve import ServeSettings
 from regionplot.settings.statistics import StatisticsSettings
 from regionplot.shared.data import SharedData
 from regionplot.shared.plan import plan_load
@@ -173,7 +174,8 @@ def test_all_fields_marked_not_in_digest_are_listed_here() -> None:
     functions = {"map.draw", "map.decorate", "map.load", "map.files"}  # their content is in the digest
     skipped = {"publish.no_event"}  # it concerns regions without a map
     statistics = {f"statistics.{name}" for name in StatisticsSettings.model_fields}  # the alternative text is in it
-    assert found == run | output | raster | regions | functions | skipped | statistics
+    serve = {f"serve.{name}" for name in ServeSettings.model_fields}  # maps do not depend on the service
+    assert found == run | output | raster | regions | functions | skipped | statistics | serve
     assert {name for name, field in _fields(FeatureSettings) if NOT_IN_DIGEST in field.metadata} == {"path"}
 
 

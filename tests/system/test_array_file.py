@@ -47,7 +47,7 @@ def test_each_changed_or_missing_byte_is_noticed(path: Path) -> None:
     damaged += [content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :] for at in range(0, len(content), 5)]
     for each in damaged:
         path.write_bytes(each)
-        with path.open("rb") as file, pytest.raises(ValueError, match="damaged|shorter"):
+        with path.open("rb") as file, pytest.raises(ValueError, match=r"damaged|shorter"):
             read_arrays(file)
 
 
