@@ -88,6 +88,7 @@ class DaskExecutor:
             If the package distributed is missing, or the cluster does not answer.
         """
         with ExitStack() as stack:
+            stack.callback(_end_idle_thread, threading.enumerate())
             client = _connect(stack, cluster, 0)
             return cls(max(1, sum(client.nthreads().values())), cluster=cluster)
 

@@ -12,12 +12,12 @@ from service_client import Client, make_client, make_config
 from regionplot.settings.config import Config
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def columns_config(tmp_path_factory: pytest.TempPathFactory) -> Config:
     return make_config(tmp_path_factory.mktemp("serve"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def client(columns_config: Config) -> Iterator[Client]:
     made = make_client(columns_config)
     yield made
