@@ -64,6 +64,9 @@ def columns(height: int = 40, width: int = 40) -> np.ndarray:
     return values
 
 
+_open: list[LocalBackend] = []
+
+
 @dataclass
 class Client:
     """Call an ASGI application. Each call is one request."""
@@ -110,4 +113,13 @@ def make_config(folder: Path, **sections: Any) -> Config:
 def make_client(config: Config, regions: list[Region] = REGIONS) -> Client:
     backend = LocalBackend()
     backend.replace(load_generation(config, regions))
+    _open.append(backend)
     return Client(make_app(backend, config.serve, lambda _line: None), backend)
+
+
+def close_clients() -> None:
+    """End the threads of all clients, because a program with threads cannot fork safely."""
+    while _open:
+        backend = _open.pop()
+        assert backend.current is not None
+        backend.current.close()
