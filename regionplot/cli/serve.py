@@ -22,7 +22,7 @@ _TABLES = frozenset({".csv", ".tsv", ".txt", ".geojson", ".json", ".shp", ".gpkg
 """Suffixes of tables of regions. A file with another suffix is a raster."""
 _REPEAT_SECONDS = 60.0
 _MAX_SHOWN = 1000
-_MISSING = "the map service needs more packages; install them with: pip install 'regionplot[serve]'"
+_MISSING = "the map service needs more packages: pip install starlette uvicorn httptools morecantile"
 
 
 @click.command(cls=OnceCommand, short_help="Serve maps over HTTP.")
