@@ -12,6 +12,7 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 
 from regionplot.serve.backend import Snapshot
+from regionplot.serve.error_image import error_image
 from regionplot.serve.parameters import Parameters, RequestError, echo
 from regionplot.serve.service import Service, base_address, parameters_of
 from regionplot.serve.wms_capabilities import capabilities, exception_report
@@ -38,13 +39,18 @@ class _Wms:
         }
 
     async def answer(self, request: Request) -> Response:
-        """Answer one request. Faults of the request are an XML document."""
+        """Answer one request. Faults of the request are an XML document, or an image if the request asks for it."""
         snapshot = self._service.snapshot(request.path_params.get("run", ""))
         parameters = Parameters()
         try:
             parameters = parameters_of(request)
             return await self._handler(parameters)(request, snapshot, parameters)
         except RequestError as error:
+            kind = parameters.text("exceptions").upper().rpartition("SE_")[2]
+            if kind in ("INIMAGE", "BLANK"):
+                shows_text = kind == "INIMAGE"
+                image = error_image(error.message, parameters, snapshot.catalog.settings, shows_text=shows_text)
+                return Response(image, media_type="image/png", headers={"Cache-Control": "no-store"})
             version = version_of(parameters)
             status = error.status if error.status != 404 else 400
             return Response(exception_report(error, version), status, media_type=_XML[version])

@@ -98,6 +98,7 @@ def _product(catalog: Catalog, product: ProductFacts, version: str, address: str
     yield f"<Abstract>{escape(' '.join(filter(None, (product.long_name, product.level, product.units))))}</Abstract>"
     yield from _bounds(catalog, product, version)
     yield from _times(product, version)
+    yield from _reference_time(product, version)
     href = f"{address}service=WMS&version={version}&request=GetLegendGraphic&layer={product.name}&format=image/png"
     legend = f'<LegendURL width="300" height="60"><Format>image/png</Format>{_link(href)}</LegendURL>'
     yield f"<Style><Name>default</Name><Title>default</Title>{legend}</Style></Layer>"
@@ -147,6 +148,18 @@ def _times(product: ProductFacts, version: str) -> Iterator[str]:
         yield f'<Dimension name="time" units="ISO8601" default={default}>{content}</Dimension>'
     else:
         yield f'<Dimension name="time" units="ISO8601"/><Extent name="time" default={default}>{content}</Extent>'
+
+
+def _reference_time(product: ProductFacts, version: str) -> Iterator[str]:
+    """Yield the time of the model run of the default field as a dimension."""
+    time = product.field("").reference_time
+    if not time:
+        return
+    name, default = 'name="reference_time"', quoteattr(time)
+    if version == "1.3.0":
+        yield f'<Dimension {name} units="ISO8601" default={default}>{escape(time)}</Dimension>'
+    else:
+        yield f'<Dimension {name} units="ISO8601"/><Extent {name} default={default}>{escape(time)}</Extent>'
 
 
 def exception_report(error: RequestError, version: str) -> str:

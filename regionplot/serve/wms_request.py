@@ -54,6 +54,7 @@ def wms_map(parameters: Parameters, catalog: Catalog) -> WmsMap:
     name = _format(parameters.text("format", "image/png"))
     crs_name = "crs" if version == "1.3.0" else "srs"
     fact = find_field(product, parameters.text("time"))
+    _check_reference_time(parameters, fact)
     color = parameters.text("bgcolor", "0xFFFFFF")
     drawing = MapRequest(
         fact.key,
@@ -65,11 +66,25 @@ def wms_map(parameters: Parameters, catalog: Catalog) -> WmsMap:
         name,
         parameters.flag("transparent", default=False) and name != "jpeg",
         parse_color(color, "bgcolor"),
-        parse_dpi(parameters, "dpi", "map_resolution"),
+        parse_dpi(_with_format_options(parameters), "dpi", "map_resolution", "format_options"),
         recoloring=Recoloring.of(parameters, style),
         authority_axes=version == "1.3.0",
     )
     return WmsMap(product, fact, drawing)
+
+
+def _check_reference_time(parameters: Parameters, fact: FieldFacts) -> None:
+    """Raise RequestError if the request names another time of the model run than that of the data."""
+    text = parameters.text("dim_reference_time")
+    if text and text.rstrip("Z") != fact.reference_time.rstrip("Z"):
+        message = f"there is no run of {echo(text)}"
+        raise RequestError(message, 400, "InvalidDimensionValue", "dim_reference_time")
+
+
+def _with_format_options(parameters: Parameters) -> Parameters:
+    """Return the parameters with the resolution in `FORMAT_OPTIONS=dpi:180`, as GeoServer has it."""
+    options = dict(option.partition(":")[::2] for option in parameters.text("format_options").lower().split(";"))
+    return Parameters({**parameters.values, "format_options": options.get("dpi", "")})
 
 
 def _format(text: str) -> str:

@@ -72,3 +72,24 @@ def test_the_legend(client: Client) -> None:
     pixels = client.pixels("/wms?service=WMS&request=GetLegendGraphic&layer=raster&format=image/png&width=250")
     assert 200 < pixels.shape[1] <= 250
     assert len(np.unique(pixels.reshape(-1, 4), axis=0)) > 4
+
+
+@pytest.mark.parametrize(("kind", "has_text"), [
+    ("INIMAGE", True), ("BLANK", False),
+    ("application/vnd.ogc.se_inimage", True), ("application/vnd.ogc.se_blank", False),
+])  # fmt: skip
+def test_a_fault_is_an_image_if_the_request_asks_for_it(client: Client, kind: str, has_text: bool) -> None:
+    address = f"{V13}&crs=EPSG:99999&bbox=1,2,3,4&width=300&height=80&exceptions={kind}"
+    pixels = client.pixels(address)
+    assert pixels.shape == (80, 300, 4)
+    assert pixels[..., 3].any() == has_text
+    assert client.pixels(address.replace("width=300", "width=wide")).shape == (80, 256, 4)
+
+
+def test_the_resolution_of_other_servers_is_understood(client: Client) -> None:
+    whole = f"{V13}&crs=CRS:84&bbox=-100,40,-96,44{SIZE}"
+    tags = [client.get(f"{whole}&{option}").headers["etag"] for option in ("dpi=180", "format_options=dpi:180")]
+    assert tags[0] == tags[1] == client.get(f"{whole}&map_resolution=180").headers["etag"]
+    assert client.get(f"{whole}&format_options=antialias:on").status_code == 200
+    assert client.get(f"{whole}&format_options=dpi:1e9").status_code == 400
+    assert client.get(f"{whole}&dim_reference_time=2001-01-01T00:00:00Z").status_code == 400
