@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from contextlib import chdir
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,13 @@ from affine import Affine
 from loggers import fresh_logging
 from numpy.typing import NDArray
 
+import regionplot
 from regionplot.cli import commands
 from regionplot.render import fonts
 from regionplot.runs import identity
+
+REPOSITORY = Path(regionplot.__file__).parents[1]
+"""An editable installation puts this folder on the path for imports. Other tests write their caches into it."""
 
 
 def write_cells(path: Path, cells: NDArray[Any]) -> None:
@@ -45,6 +50,7 @@ def use_cache(folder: Path, drawn: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     """Let the age of inputs be zero, and use a new cache that has the ink of the drawn folder."""
     shutil.copytree(drawn / "cache" / "regionplot" / "ink", folder / "cache" / "regionplot" / "ink")
     monkeypatch.setattr(identity, "MIN_AGE", 0.0)
+    monkeypatch.setattr(sys, "path", [folder for folder in sys.path if Path(folder) != REPOSITORY])
     monkeypatch.setattr(fonts, "FALLBACKS", fonts.FontFallbacks())
     monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
 
