@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 from contextlib import chdir
 from pathlib import Path
 from typing import Any
@@ -50,7 +49,8 @@ def use_cache(folder: Path, drawn: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     """Let the age of inputs be zero, and use a new cache that has the ink of the drawn folder."""
     shutil.copytree(drawn / "cache" / "regionplot" / "ink", folder / "cache" / "regionplot" / "ink")
     monkeypatch.setattr(identity, "MIN_AGE", 0.0)
-    monkeypatch.setattr(sys, "path", [folder for folder in sys.path if Path(folder) != REPOSITORY])
+    mark_of = identity.mark_of
+    monkeypatch.setattr(identity, "mark_of", lambda path: None if Path(path) == REPOSITORY else mark_of(path))
     monkeypatch.setattr(fonts, "FALLBACKS", fonts.FontFallbacks())
     monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
 
