@@ -35,7 +35,15 @@ from regionplot.serve.metatiles import MetatileRequest
 from regionplot.serve.parameters import RequestError
 from regionplot.serve.recolored import PixelPainter, recolored
 from regionplot.serve.recoloring import Recoloring
-from regionplot.serve.request import RASTER, Drawing, LegendRequest, MapRequest, RegionRequest, ValueRequest
+from regionplot.serve.request import (
+    RASTER,
+    Drawing,
+    LegendRequest,
+    MapRequest,
+    RegionRequest,
+    SeriesRequest,
+    ValueRequest,
+)
 from regionplot.shared.data import SharedData
 from regionplot.system.stopwatch import Stopwatch
 from regionplot.writers.base import make_writer
@@ -111,6 +119,7 @@ class Drawer:
             MapRequest: self._map,
             RegionRequest: self._region,
             ValueRequest: self._value,
+            SeriesRequest: self._series,
             LegendRequest: self._legend,
         }
 
@@ -215,6 +224,15 @@ class Drawer:
         value = value_at(data, x, y, crs.upright.crs)
         watch.lap("sample")
         return json.dumps({"value": value, "units": data.info.units}).encode(), "application/json"
+
+    def _series(self, request: SeriesRequest, watch: Stopwatch) -> tuple[bytes, str]:
+        """Return the point in the order x, y, and the values as JSON."""
+        crs = _parsed_crs(request.crs)
+        x, y = crs.point(request.x, request.y, authority_axes=request.authority_axes)
+        fields = self._generation.fields
+        values = [value_at(fields[key].data, x, y, crs.upright.crs) for key in request.fields]
+        watch.lap("sample")
+        return json.dumps({"x": x, "y": y, "values": values}).encode(), "application/json"
 
     def _legend(self, request: LegendRequest, watch: Stopwatch) -> tuple[bytes, str]:
         from regionplot.render.key_image import draw_key  # noqa: PLC0415 (few requests)

@@ -107,7 +107,7 @@ class LoadedField:
         return found[1]
 
 
-def load_fields(found: Sequence[Field], layers: Sequence[Layer], memory: int | None) -> Iterator[LoadedField]:
+def load_fields(found: Sequence[Field], memory: int | None) -> Iterator[LoadedField]:
     """Yield all fields with the values of their cells. Fields that draw the same cells share them.
 
     A field that cannot be loaded is left out, and its faults are logged.
@@ -116,8 +116,6 @@ def load_fields(found: Sequence[Field], layers: Sequence[Layer], memory: int | N
     ----------
     found : sequence of Field
         The fields.
-    layers : sequence of Layer
-        Layers that are loaded already.
     memory : int, optional
         Memory for the cells of all fields in MB. The latest times are loaded first. For fields that do not fit, each
         request reads its own cells. By default, a quarter of the free memory.
@@ -131,7 +129,7 @@ def load_fields(found: Sequence[Field], layers: Sequence[Layer], memory: int | N
     scales = SeriesScales(found, lambda each: opened[each.name])
     budget = available_memory() // _SHARE if memory is None else memory * MEGABYTE
     planned = [scales.apply(one) for one in _within(budget, list(opened.values()))]
-    known = list(layers)
+    known: list[Layer] = []
     kept: dict[object, LoadedCells] = {}
     count = 0
     for each in planned:

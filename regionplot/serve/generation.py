@@ -19,7 +19,6 @@ from regionplot.geo.extent import LONLAT, Extent
 from regionplot.geo.project import project_extent
 from regionplot.geo.region import Region
 from regionplot.geo.upright import upright
-from regionplot.layers.base import Layer
 from regionplot.render.code import code_digest
 from regionplot.serve.catalog import (
     Box,
@@ -54,7 +53,7 @@ class Generation:
     regions: Mapping[str, Region]
 
 
-def load_generation(config: Config, regions: Sequence[Region], layers: Sequence[Layer] = ()) -> Generation:
+def load_generation(config: Config, regions: Sequence[Region]) -> Generation:
     """Load all products and times, and project their layers for the usual CRSs.
 
     Parameters
@@ -63,8 +62,6 @@ def load_generation(config: Config, regions: Sequence[Region], layers: Sequence[
         The settings.
     regions : sequence of Region
         The regions of the table. There may be none.
-    layers : sequence of Layer
-        Layers that are loaded already. Their data are reused if the files are unchanged.
 
     Raises
     ------
@@ -74,7 +71,7 @@ def load_generation(config: Config, regions: Sequence[Region], layers: Sequence[
         If an input cannot be read.
     """
     memory = None if config.run.memory == "auto" else config.run.memory
-    fields = {each.key: each for each in load_fields(find_fields(config), layers, memory)}
+    fields = {each.key: each for each in load_fields(find_fields(config), memory)}
     known = [layer for each in fields.values() for layer in each.data.layers]
     for each in fields.values():
         for crs in _usual_crs(config, each.data):

@@ -19,7 +19,6 @@ from dataclasses import dataclass, field
 
 from regionplot.errors import RegionplotError
 from regionplot.geo.region import Region
-from regionplot.layers.base import Layer
 from regionplot.serve.channel import SharedBuffer, receive, send, socket_pair
 from regionplot.serve.drawing import Drawer
 from regionplot.serve.forking import fork
@@ -50,7 +49,7 @@ def worker_count(settings: ServeSettings) -> int:
     return settings.workers
 
 
-def host_main(config: Config, regions: Sequence[Region], layers: Sequence[Layer], control: socket.socket) -> int:
+def host_main(config: Config, regions: Sequence[Region], control: socket.socket) -> int:
     """Load a generation and run its workers until the front closes the connection. Return the exit code.
 
     Parameters
@@ -59,13 +58,11 @@ def host_main(config: Config, regions: Sequence[Region], layers: Sequence[Layer]
         The settings.
     regions : sequence of Region
         The regions.
-    layers : sequence of Layer
-        Vector layers that are loaded already.
     control : socket
         Socket to the front.
     """
     try:
-        generation = load_generation(config, regions, layers)
+        generation = load_generation(config, regions)
         drawer = Drawer(generation)
         drawer.warm()
     except RegionplotError as error:

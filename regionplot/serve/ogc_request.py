@@ -22,7 +22,7 @@ from regionplot.serve.parameters import (
     parse_number,
     parse_whole_up_to,
 )
-from regionplot.serve.request import RASTER, TILE, MapRequest, ValueRequest, find_field, tile_box
+from regionplot.serve.request import RASTER, TILE, MapRequest, SeriesRequest, find_field, tile_box
 from regionplot.serve.tile_sets import TileSet, tile_set
 
 CRS84 = "OGC:CRS84"
@@ -145,8 +145,8 @@ def tile_drawing(
     )
 
 
-def positions(parameters: Parameters, catalog: Catalog, name: str) -> list[tuple[FieldFacts, ValueRequest]]:
-    """Return a drawing request for each time of `/collections/{name}/position`.
+def position(parameters: Parameters, catalog: Catalog, name: str) -> tuple[list[FieldFacts], SeriesRequest]:
+    """Return the fields of `/collections/{name}/position`, one for each time, and the request for their values.
 
     Raises
     ------
@@ -165,7 +165,7 @@ def positions(parameters: Parameters, catalog: Catalog, name: str) -> list[tuple
     facts = find_times(product, parameters.text("datetime"))
     if len(facts) > _MAX_TIMES:
         raise RequestError(f"there are more than {_MAX_TIMES} times; use a shorter range", locator="datetime")
-    return [(fact, ValueRequest(fact.key, x, y, crs, authority_axes=crs != CRS84)) for fact in facts]
+    return facts, SeriesRequest(tuple(fact.key for fact in facts), x, y, crs, authority_axes=crs != CRS84)
 
 
 def find_time(product: ProductFacts, text: str) -> FieldFacts:

@@ -19,7 +19,6 @@ from pathlib import Path
 
 from regionplot.errors import RegionplotError
 from regionplot.geo.region import Region
-from regionplot.layers.base import Layer
 from regionplot.serve.channel import receive, send, socket_pair
 from regionplot.serve.forking import fork
 from regionplot.serve.inputs import WatchedInputs
@@ -43,7 +42,6 @@ class Loaded:
     config: Config
     regions: Sequence[Region]
     table: Path | None
-    layers: Sequence[Layer] = ()
 
 
 class Parent:
@@ -148,7 +146,7 @@ class Parent:
         def main() -> int:
             front.close()
             control.close()
-            return host_main(loaded.config, loaded.regions, loaded.layers, own)
+            return host_main(loaded.config, loaded.regions, own)
 
         pid = fork(main)
         self._children[pid], self._numbers[pid] = _GENERATION, self._number

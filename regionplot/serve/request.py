@@ -91,6 +91,17 @@ class ValueRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class SeriesRequest:
+    """The values of several fields at one point. A series is one job, so it takes one place in the queue."""
+
+    fields: tuple[str, ...]
+    x: float
+    y: float
+    crs: str = "OGC:CRS84"
+    authority_axes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class LegendRequest:
     """The color bar or legend of a product."""
 
@@ -102,7 +113,7 @@ class LegendRequest:
     recoloring: Recoloring | None = None
 
 
-Drawing = MapRequest | RegionRequest | ValueRequest | LegendRequest
+Drawing = MapRequest | RegionRequest | ValueRequest | SeriesRequest | LegendRequest
 
 
 def digest_of(run: str, drawing: object) -> str:

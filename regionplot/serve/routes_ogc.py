@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -14,10 +13,9 @@ from starlette.routing import Route
 from regionplot._version import __version__
 from regionplot.serve.backend import Snapshot
 from regionplot.serve.catalog import FORMATS, Catalog, FieldFacts, ProductFacts
-from regionplot.serve.ogc_request import CRS84, collection_map, collection_tile, positions, uri_of
+from regionplot.serve.ogc_request import CRS84, collection_map, collection_tile, position, uri_of
 from regionplot.serve.openapi import openapi
 from regionplot.serve.parameters import named
-from regionplot.serve.request import ValueRequest
 from regionplot.serve.service import Service, data_headers, parameters_of
 from regionplot.serve.tile_sets import CODES, tile_set
 
@@ -200,11 +198,10 @@ class _Api:
         """Return the values at a point as CoverageJSON."""
         snapshot, _ = self._start(request)
         catalog, name = snapshot.catalog, request.path_params["name"]
-        found = positions(parameters_of(request), catalog, name)
-        replies = await asyncio.gather(*(snapshot.draw(drawing) for _, drawing in found))
-        values = [json.loads(reply.content)["value"] for reply in replies]
-        content = _coverage(catalog.products[name], found, values)
-        headers = data_headers(catalog, found[-1][0], "", is_pinned="run" in request.path_params)
+        facts, drawing = position(parameters_of(request), catalog, name)
+        series = json.loads((await snapshot.draw(drawing)).content)
+        content = _coverage(catalog.products[name], [fact.time for fact in facts], drawing.crs, series)
+        headers = data_headers(catalog, facts[-1], "", is_pinned="run" in request.path_params)
         return JSONResponse(content, media_type=_COVERAGE, headers={k: v for k, v in headers.items() if k != "ETag"})
 
 
@@ -274,17 +271,13 @@ def _tiles(product: ProductFacts, matrices: str, at: _Addresses) -> dict[str, An
     }
 
 
-def _coverage(
-    product: ProductFacts, found: list[tuple[FieldFacts, ValueRequest]], values: list[Any]
-) -> Mapping[str, Any]:
-    """Return values at a point as CoverageJSON."""
-    point = found[0][1]
-    x, y = (point.y, point.x) if point.authority_axes and point.crs == "EPSG:4326" else (point.x, point.y)
-    times = [fact.time for fact, _ in found]
+def _coverage(product: ProductFacts, times: list[str], crs: str, series: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return values at a point as CoverageJSON. Its coordinates are in the order x, y, whatever the CRS says."""
+    values = series["values"]
     has_times = all(times)
-    kind = "GeographicCRS" if point.crs in (CRS84, "EPSG:4326") else "ProjectedCRS"
-    axes: dict[str, Any] = {"x": {"values": [x]}, "y": {"values": [y]}}
-    referencing: Links = [{"coordinates": ["x", "y"], "system": {"type": kind, "id": uri_of(point.crs)}}]
+    kind = "GeographicCRS" if crs in (CRS84, "EPSG:4326") else "ProjectedCRS"
+    axes: dict[str, Any] = {name: {"values": [series[name]]} for name in ("x", "y")}
+    referencing: Links = [{"coordinates": ["x", "y"], "system": {"type": kind, "id": uri_of(crs)}}]
     if has_times:
         axes["t"] = {"values": times}
         referencing.append({"coordinates": ["t"], "system": {"type": "TemporalRS", "calendar": "Gregorian"}})

@@ -129,3 +129,26 @@ def test_faults_are_refused_with_a_reason(client: Client, query: str) -> None:
 )
 def test_faulty_points_are_refused(client: Client, point: str) -> None:
     assert client.get(f"/ogc/collections/raster/position?coords={point}").status_code == 400
+
+
+def test_a_long_series_takes_one_place_in_the_queue(new_client: Callable[..., Client], tmp_path: Path) -> None:
+    client = new_client(raster={"path": write_series(tmp_path), "time": "all"})
+    snapshot, drawings = client.backend.current, []
+    assert snapshot is not None
+    draw = snapshot.draw
+
+    async def count(drawing: Any) -> Any:
+        drawings.append(drawing)
+        return await draw(drawing)
+
+    snapshot.draw = count  # type: ignore[method-assign]
+    name = snapshot.catalog.default_product.name
+    values = client.get(f"/ogc/collections/{name}/position?coords=POINT(-99.5 43.5)").json()["ranges"][name]["values"]
+    assert (len(values), len(drawings)) == (3, 1)
+
+
+def test_coordinates_of_a_coverage_are_x_and_y_in_each_crs(client: Client) -> None:
+    """EPSG:3035 begins with the northing."""
+    start = "/ogc/collections/raster/position?coords=POINT"
+    axes = client.get(f"{start}(3000000 4000000)&crs=EPSG:3035").json()["domain"]["axes"]
+    assert axes == {"x": {"values": [4000000.0]}, "y": {"values": [3000000.0]}}

@@ -1,5 +1,5 @@
 // The chart of the values at a point over time.
-import { GoneError, readSeries } from "./service.js";
+import { readSeries } from "./service.js";
 import { placeText, timeText, valueText } from "./text.js";
 
 const [WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM] = [360, 170, 52, 10, 8, 22];
@@ -48,9 +48,9 @@ export async function showSeries(run, product, time, point, signal) {
   let coverage;
   try {
     coverage = await readSeries(run, product.name, product.times.at(-MAX_TIMES)?.time ?? product.times[0].time, point, signal);
-  } catch (error) {
-    if (error.name === "AbortError" || error instanceof GoneError) return;
-    throw error;
+  } catch {
+    section.hidden = true; // another point was chosen, the data were replaced, or the service is busy
+    return;
   }
   const { values } = coverage.ranges[product.name];
   const points = coverage.domain.axes.t.values.map((each, index) => [Date.parse(each), values[index]]);
