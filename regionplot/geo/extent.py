@@ -11,6 +11,7 @@ FULL_TURN = 360.0
 """Degrees of longitude around the earth."""
 LONLAT = "EPSG:4326"
 """CRS of longitude and latitude in degrees (WGS 84)."""
+_EDGES = ("xmin", "xmax", "ymin", "ymax")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +32,15 @@ class Extent:
     """North edge."""
 
     def __post_init__(self) -> None:
-        """Raise RegionError if an edge is not a number, because the extent would fail later without its name."""
-        edges = (self.xmin, self.xmax, self.ymin, self.ymax)
-        if not all(type(edge) is float or isinstance(edge, Real) for edge in edges):  # the second test takes long
-            raise RegionError(f"the edges of an extent must be numbers (xmin, xmax, ymin, ymax), not {edges!r}")
+        """Turn the edges into floats, because digests contain them as text. Raise RegionError if one is no number."""
+        for name in _EDGES:
+            edge = getattr(self, name)
+            if type(edge) is float:
+                continue
+            if not isinstance(edge, Real):
+                edges = tuple(getattr(self, each) for each in _EDGES)
+                raise RegionError(f"the edges of an extent must be numbers (xmin, xmax, ymin, ymax), not {edges!r}")
+            object.__setattr__(self, name, float(edge))
 
     @property
     def width(self) -> float:

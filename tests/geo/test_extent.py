@@ -7,6 +7,7 @@ import pickle
 from pathlib import Path
 from types import MappingProxyType
 
+import numpy as np
 import pytest
 
 from regionplot.executors.base import Failure, Outcome
@@ -21,6 +22,12 @@ def test_an_extent_can_be_measured_resized_and_shifted() -> None:
     assert extent.resized(10, 8) == Extent(175, 185, 6, 14)
     assert extent.shifted(-360) == Extent(-190, -170, -10, 30)
     assert str(extent) == "x 170 to 190, y -10 to 30"
+
+
+@pytest.mark.parametrize("kind", [int, float, np.float64, np.int32, np.float32])
+def test_equal_extents_have_equal_texts(kind: type) -> None:
+    """Views are cached by equality, and digests contain their texts."""
+    assert repr(Extent(*map(kind, (-98, -75, 33, 48)))) == repr(Extent(-98.0, -75.0, 33.0, 48.0))
 
 
 def test_a_panel_grid_has_the_size_of_its_pixels() -> None:
