@@ -32,7 +32,7 @@ from regionplot.serve.catalog import FORMATS, SHEET_FORMATS, Box
 from regionplot.serve.fields import LoadedField
 from regionplot.serve.generation import Generation
 from regionplot.serve.metatiles import MetatileRequest
-from regionplot.serve.parameters import RequestError
+from regionplot.serve.parameters import RequestError, check_pixels
 from regionplot.serve.recolored import PixelPainter, recolored
 from regionplot.serve.recoloring import Recoloring
 from regionplot.serve.request import (
@@ -44,6 +44,7 @@ from regionplot.serve.request import (
     SeriesRequest,
     ValueRequest,
 )
+from regionplot.settings.serve import ServeSettings
 from regionplot.shared.data import SharedData
 from regionplot.system.stopwatch import Stopwatch
 from regionplot.writers.base import make_writer
@@ -177,7 +178,8 @@ class Drawer:
 
     def _panel(self, request: MapRequest, watch: Stopwatch) -> PanelImage:
         field, crs = self._generation.fields[request.field], _parsed_crs(request.crs)
-        panel = PanelGrid(_extent(request, crs), request.width, request.height)
+        extent = _extent(request, crs)
+        panel = PanelGrid(extent, *_size(request, extent, self._generation.catalog.settings))
         style = self._style(request, field, crs.upright.crs)
         watch.lap("prepare")
         painter = self._painter(request.field, request.recoloring, panel, crs.upright.crs)
@@ -255,6 +257,17 @@ def _extent(request: MapRequest, crs: _RequestCrs) -> Extent:
         return project_extent(extent, own.upright.crs, crs.upright.crs)
     except RegionplotError:
         raise RequestError("the box cannot be projected to this CRS", locator="crs") from None
+
+
+def _size(request: MapRequest, extent: Extent, settings: ServeSettings) -> tuple[int, int]:
+    """Return width and height of a map. If the request lacks one of them, pixels have equal sides."""
+    width, height = request.width, request.height
+    if width and height:
+        return width, height
+    width = width or min(max(1, round(height * extent.width / extent.height)), settings.max_side)
+    height = height or min(max(1, round(width * extent.height / extent.width)), settings.max_side)
+    check_pixels(width, height, settings)
+    return width, height
 
 
 def value_at(data: SharedData, x: float, y: float, crs: pyproj.CRS) -> float | str | None:

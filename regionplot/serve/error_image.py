@@ -15,26 +15,24 @@ _LETTER, _LINE = 7, 14
 """Width of a letter and height of a line in pixels. Only used to break the message."""
 
 
-def error_image(message: str, parameters: Parameters, settings: ServeSettings, *, shows_text: bool) -> bytes:
+def error_image(message: str, parameters: Parameters, settings: ServeSettings) -> bytes:
     """Return a PNG of the requested size, at most 1024 pixels wide and high.
 
     Parameters
     ----------
     message : str
-        The message.
+        The message. Empty for an empty map.
     parameters : Parameters
         `width`, `height`, `transparent` and `bgcolor` of the request. Faulty ones are left out.
     settings : ServeSettings
         Bounds of sizes.
-    shows_text : bool
-        True to write the message.
     """
     from PIL import Image, ImageDraw, ImageFont  # noqa: PLC0415 (few requests)
 
     width, height = (min(_side(parameters, name, settings), _MAX_SIDE) for name in ("width", "height"))
     is_clear = parameters.text("transparent").lower() == "true"
     image = Image.new("RGBA", (width, height), (255, 255, 255, 0 if is_clear else 255))
-    if shows_text:
+    if message:
         text = "\n".join(textwrap.wrap(message, max(8, (width - 2 * _MARGIN) // _LETTER))[: max(1, height // _LINE)])
         ImageDraw.Draw(image).multiline_text((_MARGIN, _MARGIN), text, "#b5412c", ImageFont.load_default())
     content = io.BytesIO()

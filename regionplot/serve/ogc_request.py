@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from regionplot.serve.catalog import FORMATS, Box, Catalog, FieldFacts, ProductFacts
+from regionplot.serve.catalog import FORMATS, Catalog, FieldFacts, ProductFacts
 from regionplot.serve.parameters import (
     Parameters,
     RequestError,
@@ -24,6 +24,7 @@ from regionplot.serve.parameters import (
 )
 from regionplot.serve.request import RASTER, TILE, MapRequest, SeriesRequest, find_field, tile_box
 from regionplot.serve.tile_sets import TileSet, tile_set
+from regionplot.settings.serve import ServeSettings
 
 CRS84 = "OGC:CRS84"
 _URI = re.compile(r"https?://www\.opengis\.net/def/crs/([A-Za-z]+)/[0-9.]+/([A-Za-z0-9]+)", re.ASCII)
@@ -56,17 +57,17 @@ def collection_map(parameters: Parameters, catalog: Catalog, name: str) -> Colle
     fact = find_time(product, parameters.text("datetime"))
     text, box_crs = parameters.text("bbox"), code_of(parameters.text("bbox-crs", CRS84), "bbox-crs")
     crs = code_of(parameters.text("crs", box_crs), "crs")
-    box = parse_box(text, 1, 1) if text else product.bounds
-    size = _size(parameters, catalog, box, is_north_first(box_crs))
+    width, height = _size(parameters, catalog.settings)
     media = _format(parameters)
     transparent = parameters.flag("transparent", default=not parameters.text("bgcolor"))
     color = parameters.text("bgcolor")
     drawing = MapRequest(
         fact.key,
         (RASTER, *product.overlays),
-        parse_box(text, *size) if text else box,
+        parse_box(text, max(width, 1), max(height, 1)) if text else product.bounds,
         crs,
-        *size,
+        width,
+        height,
         media,
         transparent and media != "jpeg",
         parse_color(color, "bgcolor") if color else "",
@@ -77,19 +78,11 @@ def collection_map(parameters: Parameters, catalog: Catalog, name: str) -> Colle
     return CollectionMap(fact, drawing)
 
 
-def _size(parameters: Parameters, catalog: Catalog, box: Box, north_first: bool) -> tuple[int, int]:
-    """Return width and height. If one is missing, the box determines it."""
-    settings = catalog.settings
-    across, up = box[2] - box[0], box[3] - box[1]
-    ratio = up / across if north_first else across / up
-    width = parameters.whole("width", 1, settings.max_side, 0)
-    height = parameters.whole("height", 1, settings.max_side, 0)
+def _size(parameters: Parameters, settings: ServeSettings) -> tuple[int, int]:
+    """Return width and height. One of them can be 0: the worker finds it, because it knows the shape of the box."""
+    width, height = (parameters.whole(name, 1, settings.max_side, 0) for name in ("width", "height"))
     if not (width or height):
         width = min(_USUAL_WIDTH, settings.max_side)
-    if not height:
-        height = min(max(1, round(width / ratio)), settings.max_side)
-    if not width:
-        width = min(max(1, round(height * ratio)), settings.max_side)
     check_pixels(width, height, settings)
     return width, height
 
@@ -228,11 +221,6 @@ def uri_of(code: str) -> str:
     authority, _, number = code.partition(":")
     version = "1.3" if authority == "OGC" else "0"
     return f"http://www.opengis.net/def/crs/{authority}/{version}/{number}"
-
-
-def is_north_first(code: str) -> bool:
-    """Return True for the usual CRS whose first axis points north. It only matters for the aspect ratio of images."""
-    return code == "EPSG:4326"
 
 
 def _format(parameters: Parameters) -> str:

@@ -47,7 +47,9 @@ class MapRequest:
     crs: str
     """Code of the CRS, such as `EPSG:3857` or `OGC:CRS84`."""
     width: int
+    """Width in pixels. 0: pixels have equal sides, and the height determines the width."""
     height: int
+    """Height in pixels. 0: the width determines the height."""
     format: str = "png"
     transparent: bool = True
     background: str = ""

@@ -48,8 +48,8 @@ class _Wms:
         except RequestError as error:
             kind = parameters.text("exceptions").upper().rpartition("SE_")[2]
             if kind in ("INIMAGE", "BLANK"):
-                shows_text = kind == "INIMAGE"
-                image = error_image(error.message, parameters, snapshot.catalog.settings, shows_text=shows_text)
+                message = error.message if kind == "INIMAGE" else ""
+                image = error_image(message, parameters, snapshot.catalog.settings)
                 return Response(image, media_type="image/png", headers={"Cache-Control": "no-store"})
             version = version_of(parameters)
             status = error.status if error.status != 404 else 400

@@ -152,3 +152,19 @@ def test_coordinates_of_a_coverage_are_x_and_y_in_each_crs(client: Client) -> No
     start = "/ogc/collections/raster/position?coords=POINT"
     axes = client.get(f"{start}(3000000 4000000)&crs=EPSG:3035").json()["domain"]["axes"]
     assert axes == {"x": {"values": [4000000.0]}, "y": {"values": [3000000.0]}}
+
+
+@pytest.mark.parametrize(
+    ("query", "shape"),
+    [
+        ("width=60", (60, 60)),
+        ("height=30", (30, 30)),
+        ("bbox=40,-100,42,-96&bbox-crs=EPSG:4326&width=60", (30, 60)),
+        ("bbox=2e6,2e6,4e6,3e6&bbox-crs=EPSG:3857&width=60", (30, 60)),
+        ("bbox=2e6,2e6,4e6,3e6&bbox-crs=EPSG:3035&width=30", (60, 30)),
+        ("crs=EPSG:3857&width=60", (81, 60)),
+    ],
+)
+def test_pixels_have_equal_sides_if_one_side_of_the_image_is_not_given(client: Client, query: str, shape) -> None:
+    """A box in EPSG:3035 begins with the northing."""
+    assert client.pixels(f"{MAP}?{query}").shape[:2] == shape
