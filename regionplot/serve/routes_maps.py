@@ -6,6 +6,7 @@ import dataclasses
 import json
 from functools import partial
 from typing import Any
+from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -27,7 +28,7 @@ from regionplot.serve.request import (
     tile_request,
     value_request,
 )
-from regionplot.serve.service import Service, data_headers, parameters_of
+from regionplot.serve.service import Service, base_address, data_headers, parameters_of
 
 _LEGEND = (500, 200)
 """Default width and maximum height of legends in pixels."""
@@ -105,7 +106,8 @@ class _Maps:
         """Return the description of the tiles of a product: TileJSON 3.0.0."""
         catalog = self._snapshot(request)[0].catalog
         product = named(request.path_params["product"], catalog.products, "product")
-        return JSONResponse(tile_json(catalog, product), headers=_of_catalog(catalog))
+        found = tile_json(catalog, product, base_address(request, catalog.settings))
+        return JSONResponse(found, headers={**_of_catalog(catalog), "Vary": "Host"})
 
     async def legend(self, request: Request) -> Response:
         """Return the color bar or legend of a product."""
@@ -177,15 +179,26 @@ def catalog_json(catalog: Catalog) -> dict[str, Any]:
     }
 
 
-def tile_json(catalog: Catalog, product: ProductFacts) -> dict[str, Any]:
-    """Return the description of the tiles of a product. Addresses are relative, because `Host` is not trusted."""
+def tile_json(catalog: Catalog, product: ProductFacts, address: str) -> dict[str, Any]:
+    """Return the description of the tiles of a product.
+
+    Parameters
+    ----------
+    catalog : Catalog
+        The catalog.
+    product : ProductFacts
+        The product.
+    address : str
+        Address of the service, without a slash at its end. If it names a run, the tiles are those of this run.
+        Otherwise, they are always the newest ones, because programs read this description only once.
+    """
     return {
         "tilejson": "3.0.0",
         "name": product.name,
         "description": product.long_name,
         "attribution": catalog.settings.attribution,
         "scheme": "xyz",
-        "tiles": [f"{catalog.settings.root_path}/v/{catalog.run}/tiles/{product.name}/{{z}}/{{x}}/{{y}}.png"],
+        "tiles": [f"{address}/tiles/{quote(product.name)}/{{z}}/{{x}}/{{y}}.png"],
         "minzoom": 0,
         "maxzoom": MAX_ZOOM,
         "bounds": product.bounds,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -16,8 +17,9 @@ from regionplot.serve.catalog import FORMATS, Catalog, FieldFacts, ProductFacts
 from regionplot.serve.ogc_request import CRS84, collection_map, collection_tile, position, uri_of
 from regionplot.serve.openapi import openapi
 from regionplot.serve.parameters import named
-from regionplot.serve.service import Service, data_headers, parameters_of
+from regionplot.serve.service import Service, base_address, data_headers, parameters_of
 from regionplot.serve.tile_sets import CODES, tile_set
+from regionplot.settings.serve import ServeSettings
 
 _ROOT = "/ogc"
 _JSON, _OPENAPI, _COVERAGE = (
@@ -27,6 +29,8 @@ _JSON, _OPENAPI, _COVERAGE = (
 )
 _SPEC = "http://www.opengis.net/spec"
 _REL = "http://www.opengis.net/def/rel/ogc/1.0"
+_GREGORIAN = "http://www.opengis.net/def/uom/ISO-8601/0/Gregorian"
+_POSITION = {"query_type": "position", "output_formats": ["CoverageJSON"], "default_output_format": "CoverageJSON"}
 _TMS = "http://www.opengis.net/def/tilematrixset/OGC/1.0"
 _CONFORMANCE = (
     f"{_SPEC}/ogcapi-common-1/1.0/conf/core",
@@ -79,10 +83,8 @@ def routes(service: Service) -> list[Route]:
 class _Addresses:
     """The addresses of links: those of the request, because the service does not know its own name."""
 
-    def __init__(self, request: Request, root_path: str) -> None:
-        run = request.path_params.get("run", "")
-        start = f"/v/{run}" if run else ""
-        self._base = f"{request.url.scheme}://{request.url.netloc}{root_path}{start}{_ROOT}"
+    def __init__(self, request: Request, settings: ServeSettings) -> None:
+        self._base = f"{base_address(request, settings)}{_ROOT}"
 
     def link(self, rel: str, path: str, media_type: str = _JSON, **more: Any) -> dict[str, Any]:
         """Return a link to a path below the root."""
@@ -97,7 +99,7 @@ class _Api:
 
     def _start(self, request: Request) -> tuple[Snapshot, _Addresses]:
         snapshot = self._service.snapshot(request.path_params.get("run", ""))
-        return snapshot, _Addresses(request, snapshot.catalog.settings.root_path)
+        return snapshot, _Addresses(request, snapshot.catalog.settings)
 
     async def landing(self, request: Request) -> Response:
         """Return the landing page."""
@@ -137,7 +139,7 @@ class _Api:
     async def styles(self, request: Request) -> Response:
         """Return the styles of a product: there is one, which the settings define."""
         snapshot, at = self._start(request)
-        name = _product(request, snapshot.catalog).name
+        name = quote(_product(request, snapshot.catalog).name)
         style = {
             "id": "default",
             "title": "default",
@@ -215,11 +217,11 @@ def _product(request: Request, catalog: Catalog) -> ProductFacts:
 
 def _collection(product: ProductFacts, at: _Addresses) -> dict[str, Any]:
     """Return the description of a product."""
-    path = f"/collections/{product.name}"
+    path = f"/collections/{quote(product.name)}"
     times = [time for time in product.fields if time]
     extent: dict[str, Any] = {"spatial": {"bbox": [product.bounds], "crs": uri_of(CRS84)}}
     if times:
-        extent["temporal"] = {"interval": [[times[0], times[-1]]], "values": times}
+        extent["temporal"] = {"interval": [[times[0], times[-1]]], "values": times, "trs": _GREGORIAN}
     images = [at.link(f"{_REL}/map", f"{path}/map?f={name}", media) for name, media in FORMATS.items()]
     links = [
         at.link("self", path),
@@ -235,11 +237,21 @@ def _collection(product: ProductFacts, at: _Addresses) -> dict[str, Any]:
         "extent": extent,
         "crs": [uri_of(code) for code in dict.fromkeys((CRS84, *CODES.values(), *filter(None, (product.crs,))))],
         "storageCrs": uri_of(product.crs or CRS84),
-        "parameter_names": {product.name: _parameter(product)},
-        "data_queries": {"position": {"link": at.link("data", f"{path}/position", _COVERAGE)}},
+        "parameter_names": {product.name: _quantity(product)},
+        "data_queries": {"position": {"link": at.link("data", f"{path}/position", _COVERAGE, variables=_POSITION)}},
         "output_formats": ["CoverageJSON"],
         "links": links,
     }
+
+
+def _quantity(product: ProductFacts) -> dict[str, Any]:
+    """Return the description of the quantity of a product, as in EDR: its texts have no languages."""
+    found: dict[str, Any] = {
+        "type": "Parameter",
+        "description": product.long_name,
+        "observedProperty": {"label": product.long_name},
+    }
+    return found | ({"unit": {"label": product.units, "symbol": product.units}} if product.units else {})
 
 
 def _parameter(product: ProductFacts) -> dict[str, Any]:
@@ -254,7 +266,7 @@ def _parameter(product: ProductFacts) -> dict[str, Any]:
 
 def _tiles(product: ProductFacts, matrices: str, at: _Addresses) -> dict[str, Any]:
     """Return the description of a tile set."""
-    path = f"/collections/{product.name}/map/tiles/{matrices}"
+    path = f"/collections/{quote(product.name)}/map/tiles/{matrices}"
     template = f"{path}/{{tileMatrix}}/{{tileRow}}/{{tileCol}}"
     west, south, east, north = product.bounds
     return {

@@ -11,7 +11,7 @@ from starlette.routing import Route
 from regionplot.serve.catalog import FORMATS
 from regionplot.serve.ogc_request import find_time, tile_drawing
 from regionplot.serve.parameters import Parameters, RequestError, echo, named
-from regionplot.serve.service import Service, parameters_of
+from regionplot.serve.service import Service, base_address, parameters_of
 from regionplot.serve.tile_sets import tile_set
 from regionplot.serve.wmts_capabilities import wmts_capabilities
 
@@ -46,10 +46,8 @@ class _Wmts:
             return Response(_report(error), status, media_type=_XML, headers={"Cache-Control": "no-store"})
 
     def _capabilities(self, request: Request) -> Response:
-        run = request.path_params.get("run", "")
-        catalog = self._service.snapshot(run).catalog
-        start = f"/v/{run}" if run else ""
-        root = f"{request.url.scheme}://{request.url.netloc}{catalog.settings.root_path}{start}"
+        catalog = self._service.snapshot(request.path_params.get("run", "")).catalog
+        root = base_address(request, catalog.settings)
         headers = {"Cache-Control": "no-cache", "Vary": "Host", "Data-Run": catalog.run}
         return Response(wmts_capabilities(catalog, root), media_type=_XML, headers=headers)
 

@@ -63,13 +63,15 @@ def test_the_tiles_of_a_zoom_level_show_the_map(client: Client) -> None:
     assert not client.pixels("/tiles/raster/6/0/0.png")[..., 3].any()
 
 
-def test_tile_json_names_tiles_that_exist(client: Client) -> None:
-    found = client.get("/tiles/raster.json").json()
+@pytest.mark.parametrize("is_pinned", [True, False])
+def test_tile_json_names_tiles_of_the_run_or_of_the_newest_data(client: Client, is_pinned: bool) -> None:
+    start = f"/v/{client.run}" if is_pinned else ""
+    found = client.get(f"{start}/tiles/raster.json").json()
     address = found["tiles"][0].format(z=0, x=0, y=0)
-    assert address.startswith(f"/v/{client.run}/")
+    assert address == f"http://maps.test{start}/tiles/raster/0/0/0.png"
     response = client.get(address)
     assert response.status_code == 200
-    assert "immutable" in response.headers["cache-control"]
+    assert ("immutable" in response.headers["cache-control"]) == is_pinned
 
 
 def test_a_region_has_the_bytes_of_a_run(client: Client, columns_config) -> None:
