@@ -62,8 +62,8 @@ def test_xml_is_valid(documented: Client, address: str, name: str) -> None:
 
 def test_documents_of_edr_are_valid(documented: Client) -> None:
     pytest.importorskip("edr_pydantic")
-    from edr_pydantic.capabilities import ConformanceModel, LandingPageModel  # noqa: PLC0415
-    from edr_pydantic.collections import Collections  # noqa: PLC0415
+    from edr_pydantic.capabilities import ConformanceModel, LandingPageModel
+    from edr_pydantic.collections import Collections
 
     landing = documented.get("/ogc/").json()
     del landing["attribution"]  # of OGC API - Common
