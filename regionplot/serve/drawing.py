@@ -32,7 +32,7 @@ from regionplot.serve.catalog import FORMATS, SHEET_FORMATS, Box
 from regionplot.serve.fields import LoadedField
 from regionplot.serve.generation import Generation
 from regionplot.serve.metatiles import MetatileRequest
-from regionplot.serve.parameters import RequestError, check_pixels
+from regionplot.serve.parameters import OWN_CRS, RequestError, check_pixels
 from regionplot.serve.recolored import PixelPainter, recolored
 from regionplot.serve.recoloring import Recoloring
 from regionplot.serve.request import (
@@ -135,9 +135,8 @@ class Drawer:
             key = product.field("").key
             for code in dict.fromkeys((product.crs, *catalog.boxes[product.name])):
                 box = catalog.boxes[product.name].get(code, (xmin, ymin, xmax, ymax))
-                if code:
-                    for name in FORMATS:
-                        self(MapRequest(key, layers, box, code, 64, 64, name, name != "jpeg"))
+                for name in FORMATS:
+                    self(MapRequest(key, layers, box, code or OWN_CRS, 64, 64, name, name != "jpeg"))
         for region in list(catalog.regions)[:1]:
             with suppress(RequestError):  # the region may lie outside the raster
                 self(RegionRequest(catalog.default_product.field("").key, region, "png"))
@@ -177,13 +176,19 @@ class Drawer:
         return tiles
 
     def _panel(self, request: MapRequest, watch: Stopwatch) -> PanelImage:
-        field, crs = self._generation.fields[request.field], _parsed_crs(request.crs)
+        field, crs = self._generation.fields[request.field], self._crs(request.field, request.crs)
         extent = _extent(request, crs)
         panel = PanelGrid(extent, *_size(request, extent, self._generation.catalog.settings))
         style = self._style(request, field, crs.upright.crs)
         watch.lap("prepare")
         painter = self._painter(request.field, request.recoloring, panel, crs.upright.crs)
         return painter.draw(panel, crs.upright.crs, style, watch)
+
+    def _crs(self, field: str, code: str) -> _RequestCrs:
+        """Return the CRS of a code, or the CRS of the maps of a field."""
+        if code != OWN_CRS:
+            return _parsed_crs(code)
+        return _RequestCrs(upright(self._generation.fields[field].data.crs), is_north_first=False)
 
     def _painter(self, key: str, recoloring: Recoloring | None, panel: PanelGrid, crs: pyproj.CRS) -> PanelPainter:
         """Return the painter of a field. If the request chooses colors, it is made for this image."""
@@ -216,7 +221,7 @@ class Drawer:
             raise RequestError("the region cannot be drawn", 404, "NotFound") from None
 
     def _value(self, request: ValueRequest, watch: Stopwatch) -> tuple[bytes, str]:
-        data, crs = self._generation.fields[request.field].data, _parsed_crs(request.crs)
+        data, crs = self._generation.fields[request.field].data, self._crs(request.field, request.crs)
         if request.box is None:
             x, y = crs.point(request.x, request.y, authority_axes=request.authority_axes)
         else:

@@ -12,6 +12,8 @@ from regionplot.settings.serve import ServeSettings
 
 _NUMBER = re.compile(r"[+-]?(\d{1,20}(\.\d{0,30})?|\.\d{1,30})([eE][+-]?\d{1,2})?", re.ASCII)
 _WHOLE = re.compile(r"\d{1,6}", re.ASCII)
+OWN_CRS = "LOCAL:MAP"
+"""Code of the CRS of the maps of a product, which the page uses if this CRS has no code of an authority."""
 _CODE = re.compile(r"[A-Z][A-Z0-9]{1,15}:[A-Z0-9]{1,15}", re.ASCII)
 _COLOR = re.compile(r"(?:0x|#)?([0-9a-f]{6})", re.IGNORECASE | re.ASCII)
 _MAX_COORDINATE = 1e9

@@ -152,7 +152,7 @@ def catalog_json(catalog: Catalog) -> dict[str, Any]:
     """Return the catalog as values for JSON: products, times, layers and regions."""
     return {
         "title": catalog.settings.title,
-        "attribution": catalog.settings.attribution,
+        "attribution": catalog.attribution,
         "run": catalog.run,
         "loaded": catalog.loaded,
         "max_zoom": MAX_ZOOM,
@@ -196,7 +196,7 @@ def tile_json(catalog: Catalog, product: ProductFacts, address: str) -> dict[str
         "tilejson": "3.0.0",
         "name": product.name,
         "description": product.long_name,
-        "attribution": catalog.settings.attribution,
+        "attribution": catalog.attribution,
         "scheme": "xyz",
         "tiles": [f"{address}/tiles/{quote(product.name)}/{{z}}/{{x}}/{{y}}.png"],
         "minzoom": 0,

@@ -111,9 +111,9 @@ class _Api:
             at.link("data", "/collections"),
             at.link(f"{_REL}/tiling-schemes", "/tileMatrixSets"),
         ]
-        settings = snapshot.catalog.settings
-        found = {"title": settings.title, "description": "Maps of georeferenced rasters", "links": links}
-        return _json(found | ({"attribution": settings.attribution} if settings.attribution else {}))
+        catalog = snapshot.catalog
+        found = {"title": catalog.settings.title, "description": "Maps of georeferenced rasters", "links": links}
+        return _json(found | ({"attribution": catalog.attribution} if catalog.attribution else {}))
 
     async def description(self, request: Request) -> Response:
         """Return the OpenAPI document."""
