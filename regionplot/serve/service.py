@@ -152,12 +152,13 @@ def base_address(request: Request, settings: ServeSettings) -> str:
     If the request names a run, the address names the run, too.
 
     The host comes from the client, so answers with this address are never kept for other clients. A host that is not a
-    plain name or number is replaced.
+    plain name or number is replaced. The path is that of `[serve] root_path`, or that of a program that mounts the
+    application.
     """
     host = request.headers.get("host", "")
     scheme, run = request.scope.get("scheme", "http"), request.path_params.get("run", "")
-    pinned = f"/v/{run}" if run else ""
-    return f"{scheme}://{host if _HOST.fullmatch(host) else 'localhost'}{settings.root_path}{pinned}"
+    root, pinned = request.scope.get("root_path") or settings.root_path, f"/v/{run}" if run else ""
+    return f"{scheme}://{host if _HOST.fullmatch(host) else 'localhost'}{root}{pinned}"
 
 
 def parameters_of(request: Request) -> Parameters:

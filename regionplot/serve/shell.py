@@ -51,6 +51,7 @@ class Shell:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        scope = {**scope, "root_path": scope.get("root_path") or self._settings.root_path}
         answer = _Counted(send, _SECURITY + self._cors(scope))
         start = time.perf_counter()
         try:
