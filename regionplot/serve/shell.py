@@ -25,7 +25,14 @@ _SECURITY = (
 )
 _EXPOSED = b"Data-Run, Data-Time, Data-Reference-Time, ETag, Last-Modified, Server-Timing"
 _METHODS = ("GET", "HEAD")
+_MORE_HEADERS = {
+    405: [(b"allow", b"GET, HEAD")],
+    503: [(b"retry-after", b"5"), (b"cache-control", b"no-store"), (b"connection", b"close")],
+}
+"""Further headers of refusals by status."""
 _UNKNOWN = "unknown"
+IS_CROWDED = "is_crowded"
+"""Key in the state of a request that arrives while there are too many connections."""
 
 
 class Shell:
@@ -64,6 +71,8 @@ class Shell:
 
     def _refusal(self, scope: Message) -> tuple[int, str] | None:
         """Return the status and the reason if a request is refused before its address is read."""
+        if scope.get("state", {}).get(IS_CROWDED):
+            return 503, "there are too many connections; try again later"
         if scope["method"] not in _METHODS:
             return 405, "use GET"
         if len(scope.get("raw_path") or b"") + len(scope["query_string"]) > self._settings.max_url:
@@ -121,8 +130,7 @@ class _Counted:
 async def _refuse(send: _Counted, status: int, reason: str) -> None:
     body = json.dumps({"error": reason}).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    if status == 405:
-        headers.append((b"allow", b"GET, HEAD"))
+    headers += _MORE_HEADERS.get(status, ())
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
