@@ -107,7 +107,7 @@ class Connection(HttpToolsProtocol):
         if _announces_body(self.headers):
             self.cycle.keep_alive = False
 
-    def on_body(self, body: bytes) -> None:
+    def on_body(self, body: bytes) -> None:  # noqa: ARG002 (the interface of the parser)
         """Drop the body of a request. No route has one."""
         self._head_size = 0
 

@@ -20,6 +20,7 @@ _OF_MAPS = {
 }
 _OF_IMAGES = {
     "datetime": ("time in ISO format; of a range such as 2026-03-10T00:00:00Z/.., the newest time", _TEXT),
+    "level": ("level, such as 500; default: the first level of the collection", _TEXT),
     "transparent": ("whether pixels without data are transparent", {"type": "boolean"}),
     "bgcolor": ("color under opaque images, such as 0xFFFFFF", _TEXT),
     "f": ("format of the image", {"type": "string", "enum": list(FORMATS), "default": "png"}),
@@ -27,6 +28,7 @@ _OF_IMAGES = {
 _OF_POINTS = {
     "coords": ("the point, such as POINT(-105 40)", _TEXT),
     "datetime": ("a time or a range; default: all times", _TEXT),
+    "z": ("level, list of levels or range such as 500/850; default: the first level of the collection", _TEXT),
     "crs": ("CRS of the point; default: OGC:CRS84", _TEXT),
 }
 

@@ -93,7 +93,9 @@ _more = st.lists(st.tuples(st.sampled_from(NAMES), _quoted), max_size=4).map(
 _steps = st.lists(st.one_of(_quoted, st.sampled_from([b"map", b"tiles", b"v", b"ogc", b"..", b"%2e%2e"])), max_size=5)
 _path = st.one_of(st.sampled_from(PATHS[:16]).map(str.encode), _steps.map(lambda steps: b"/" + b"/".join(steps)))
 _target = st.tuples(_path, _query, _more).map(lambda parts: parts[0] + b"?" + parts[1] + b"&" + parts[2])
-_usual = _target.map(lambda target: OddRequest(_request("GET", target, "1.1", [b"Host: a", b"Connection: close"], b""), is_http=True))
+_usual = _target.map(
+    lambda target: OddRequest(_request("GET", target, "1.1", [b"Host: a", b"Connection: close"], b""), is_http=True)
+)
 _odd_headers = st.builds(
     _request,
     st.sampled_from(["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PROPFIND", "BREW", "G\0T", ""]),

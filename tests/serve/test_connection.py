@@ -33,7 +33,9 @@ def talk(client: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
     async def both() -> None:
         listener = socket.create_server(("127.0.0.1", 0))
         shell = Shell(_app, ServeSettings(), Metrics(), lambda _line: None)
-        config = uvicorn.Config(shell, http=connection.Connection, lifespan="off", log_config=None, timeout_keep_alive=5)
+        config = uvicorn.Config(
+            shell, http=connection.Connection, lifespan="off", log_config=None, timeout_keep_alive=5
+        )
         server = uvicorn.Server(config)
         server.capture_signals = lambda: __import__("contextlib").nullcontext()
         running = asyncio.ensure_future(server.serve(sockets=[listener]))
