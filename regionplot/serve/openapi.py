@@ -33,7 +33,7 @@ _OF_POINTS = {
 }
 
 
-def openapi(catalog: Catalog, version: str) -> Mapping[str, Any]:
+def openapi(catalog: Catalog, version: str, root_path: str) -> Mapping[str, Any]:
     """Return the OpenAPI 3.0 document of the addresses below `/ogc`.
 
     Parameters
@@ -42,6 +42,8 @@ def openapi(catalog: Catalog, version: str) -> Mapping[str, Any]:
         The catalog, which names the collections.
     version : str
         Version of the package.
+    root_path : str
+        Path of the service.
     """
     name = _in_path("name", "name of the collection", list(catalog.products))
     matrices = _in_path("matrices", "name of the tile matrix set", list(CODES))
@@ -50,7 +52,7 @@ def openapi(catalog: Catalog, version: str) -> Mapping[str, Any]:
     return {
         "openapi": "3.0.3",
         "info": {"title": catalog.settings.title, "version": version},
-        "servers": [{"url": f"{catalog.settings.root_path}/ogc"}],
+        "servers": [{"url": f"{root_path}/ogc"}],
         "paths": {
             "/": _get("the landing page"),
             "/conformance": _get("the conformance classes"),

@@ -27,7 +27,7 @@ from regionplot.serve.request import (
     tile_request,
     value_request,
 )
-from regionplot.serve.service import Service, data_headers, parameters_of
+from regionplot.serve.service import Service, data_headers, parameters_of, root_path
 
 _LEGEND = (500, 200)
 """Default width and maximum height of legends in pixels."""
@@ -105,7 +105,9 @@ class _Maps:
         """Return the description of the tiles of a product: TileJSON 3.0.0."""
         catalog = self._snapshot(request)[0].catalog
         product = named(request.path_params["product"], catalog.products, "product")
-        return JSONResponse(tile_json(catalog, product), headers=_of_catalog(catalog))
+        return JSONResponse(
+            tile_json(catalog, product, root_path(request, catalog.settings)), headers=_of_catalog(catalog)
+        )
 
     async def legend(self, request: Request) -> Response:
         """Return the color bar or legend of a product."""
@@ -182,15 +184,25 @@ def catalog_json(catalog: Catalog) -> dict[str, Any]:
     }
 
 
-def tile_json(catalog: Catalog, product: ProductFacts) -> dict[str, Any]:
-    """Return the description of the tiles of a product. Addresses are relative, because `Host` is not trusted."""
+def tile_json(catalog: Catalog, product: ProductFacts, start: str) -> dict[str, Any]:
+    """Return the description of the tiles of a product. Addresses have no host, because `Host` is not trusted.
+
+    Parameters
+    ----------
+    catalog : Catalog
+        The catalog.
+    product : ProductFacts
+        The product.
+    start : str
+        Path of the service.
+    """
     return {
         "tilejson": "3.0.0",
         "name": product.name,
         "description": product.long_name,
         "attribution": catalog.settings.attribution,
         "scheme": "xyz",
-        "tiles": [f"{catalog.settings.root_path}/v/{catalog.run}/tiles/{product.name}/{{z}}/{{x}}/{{y}}.png"],
+        "tiles": [f"{start}/v/{catalog.run}/tiles/{product.name}/{{z}}/{{x}}/{{y}}.png"],
         "minzoom": 0,
         "maxzoom": MAX_ZOOM,
         "bounds": product.bounds,

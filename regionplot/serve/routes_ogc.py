@@ -16,8 +16,9 @@ from regionplot.serve.coverage import coverage, described_quantity
 from regionplot.serve.ogc_request import CRS84, collection_map, collection_tile, position, uri_of
 from regionplot.serve.openapi import openapi
 from regionplot.serve.parameters import named
-from regionplot.serve.service import Service, data_headers, parameters_of
+from regionplot.serve.service import Service, base_address, data_headers, parameters_of, root_path
 from regionplot.serve.tile_sets import CODES, tile_set
+from regionplot.settings.serve import ServeSettings
 
 _ROOT = "/ogc"
 _JSON, _OPENAPI, _COVERAGE = (
@@ -79,10 +80,10 @@ def routes(service: Service) -> list[Route]:
 class _Addresses:
     """The addresses of links: those of the request, because the service does not know its own name."""
 
-    def __init__(self, request: Request, root_path: str) -> None:
+    def __init__(self, request: Request, settings: ServeSettings) -> None:
         run = request.path_params.get("run", "")
         start = f"/v/{run}" if run else ""
-        self._base = f"{request.url.scheme}://{request.url.netloc}{root_path}{start}{_ROOT}"
+        self._base = f"{base_address(request, settings)}{start}{_ROOT}"
 
     def link(self, rel: str, path: str, media_type: str = _JSON, **more: Any) -> dict[str, Any]:
         """Return a link to a path below the root."""
@@ -97,7 +98,7 @@ class _Api:
 
     def _start(self, request: Request) -> tuple[Snapshot, _Addresses]:
         snapshot = self._service.snapshot(request.path_params.get("run", ""))
-        return snapshot, _Addresses(request, snapshot.catalog.settings.root_path)
+        return snapshot, _Addresses(request, snapshot.catalog.settings)
 
     async def landing(self, request: Request) -> Response:
         """Return the landing page."""
@@ -116,7 +117,7 @@ class _Api:
     async def description(self, request: Request) -> Response:
         """Return the OpenAPI document."""
         snapshot, _ = self._start(request)
-        return _json(openapi(snapshot.catalog, __version__), _OPENAPI)
+        return _json(openapi(snapshot.catalog, __version__, root_path(request, snapshot.catalog.settings)), _OPENAPI)
 
     async def conformance(self, request: Request) -> Response:
         """Return the conformance classes."""

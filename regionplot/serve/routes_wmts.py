@@ -12,7 +12,7 @@ from regionplot.serve.catalog import FORMATS
 from regionplot.serve.ogc_request import tile_drawing
 from regionplot.serve.parameters import Parameters, RequestError, echo, named
 from regionplot.serve.request import level_of
-from regionplot.serve.service import Service, parameters_of
+from regionplot.serve.service import Service, base_address, parameters_of
 from regionplot.serve.tile_sets import tile_set
 from regionplot.serve.times import find_time
 from regionplot.serve.wmts_capabilities import wmts_capabilities
@@ -51,7 +51,7 @@ class _Wmts:
         run = request.path_params.get("run", "")
         catalog = self._service.snapshot(run).catalog
         start = f"/v/{run}" if run else ""
-        root = f"{request.url.scheme}://{request.url.netloc}{catalog.settings.root_path}{start}"
+        root = f"{base_address(request, catalog.settings)}{start}"
         headers = {"Cache-Control": "no-cache", "Vary": "Host", "Data-Run": catalog.run}
         return Response(wmts_capabilities(catalog, root), media_type=_XML, headers=headers)
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from email.utils import formatdate
 from functools import partial
+from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -146,6 +147,11 @@ def server_timing(stages: Mapping[str, float]) -> str:
     return ", ".join(f"{stage};dur={seconds * 1000:.1f}" for stage, seconds in stages.items())
 
 
+def root_path(request: Request, settings: ServeSettings) -> str:
+    """Return the path of the service as the client sees it: the path of the proxy, then that of a mounted app."""
+    return f"{settings.root_path}{quote(request.scope.get('root_path', ''))}"
+
+
 def base_address(request: Request, settings: ServeSettings) -> str:
     """Return the address of the service as the client sees it, without a slash at its end.
 
@@ -154,7 +160,7 @@ def base_address(request: Request, settings: ServeSettings) -> str:
     """
     host = request.headers.get("host", "")
     scheme = request.scope.get("scheme", "http")
-    return f"{scheme}://{host if _HOST.fullmatch(host) else 'localhost'}{settings.root_path}"
+    return f"{scheme}://{host if _HOST.fullmatch(host) else 'localhost'}{root_path(request, settings)}"
 
 
 def parameters_of(request: Request) -> Parameters:
