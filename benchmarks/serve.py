@@ -201,12 +201,12 @@ def measure_cpu(process: subprocess.Popen[bytes], url: str, task: str, clients: 
 
 
 def cpu_seconds(process: subprocess.Popen[bytes]) -> float:
-    """Return the CPU time of a process and its children."""
+    """Return the CPU time of a process and its children, also of those that have ended and were waited for."""
     parent, total = psutil.Process(process.pid), 0.0
     for each in (parent, *parent.children(recursive=True)):
         with suppress(psutil.Error):
             times = each.cpu_times()
-            total += times.user + times.system
+            total += times.user + times.system + times.children_user + times.children_system
     return total
 
 

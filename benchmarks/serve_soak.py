@@ -171,6 +171,7 @@ def wait_until_ready() -> None:
 
 async def soak(folder: Path, service: psutil.Process, options: argparse.Namespace) -> bool:
     """Load the service and print what was seen. Return True if all is well."""
+    at_start = state(service)
     counts, stop = Counts(), asyncio.Event()
     clients = [
         asyncio.ensure_future(client(counts, stop, 0.3 if number < options.slow else 0.0))
@@ -188,7 +189,7 @@ async def soak(folder: Path, service: psutil.Process, options: argparse.Namespac
     after = state(service)
     print(f"answers {dict(counts.statuses)}, runs {len(counts.colors)}, killed {killed}")
     print(f"wrong {len(counts.wrong)} {counts.wrong[:3]}, longest gap {counts.longest_gap:.2f} s")
-    print(f"under load {before}\nafter {after}")
+    print(f"at the start {at_start}\nunder load {before}\nafter {after}")
     return not counts.wrong and set(counts.statuses) <= {"200", "503"}
 
 

@@ -73,5 +73,6 @@ def _name(facts: Facts, quantity: Mapping[str, Any], taken: Mapping[str, object]
 
 def _product(facts: Facts, quantity: Mapping[str, Any]) -> Tables:
     times = {"time": "all"} if len(quantity["times"]) > 1 else {}
+    times |= {"levels": "all"} if "level" in quantity["select"] else {}
     colors = quantity.get("colors", {"keys": {}})["keys"]
     return {"raster": {"path": facts["path"], **quantity["select"], **times}, "colors": dict(colors)}

@@ -51,6 +51,26 @@ def find_bands(dataset: Any, settings: RasterSettings) -> list[int]:
     )
 
 
+def band_levels(dataset: Any, settings: RasterSettings) -> list[str]:
+    """Return the levels of the bands that the settings select, such as `500 hPa`, each once, in the order of the file.
+
+    `level` and `time` in the settings are ignored.
+
+    Parameters
+    ----------
+    dataset, settings
+        As for `find_bands`.
+
+    Raises
+    ------
+    RasterError
+        If no band has the name or the member.
+    """
+    bands = _of_member(dataset, settings.model_copy(update={"level": None}))
+    levels = (str(describe_band(dataset, band, settings.path).get("level", "")) for band in bands)
+    return list(dict.fromkeys(filter(None, levels)))
+
+
 def band_times(dataset: Any, settings: RasterSettings) -> list[datetime]:
     """Return the times of the bands that the settings select, in ascending order. `time` in the settings is ignored.
 

@@ -35,6 +35,8 @@ class FieldFacts:
     """Time of the data in ISO format (UTC), or empty."""
     reference_time: str = ""
     """Time of the model run in ISO format (UTC), or empty."""
+    level: str = ""
+    """Name of the level, if the product has several."""
     modified: float = 0.0
     """Time of the last change of the raster's file, in seconds since 1970."""
 
@@ -62,11 +64,20 @@ class ProductFacts:
     labeled: frozenset[str] = frozenset()
     """Those of the overlays that draw labels, so that their tiles are drawn together."""
     level: str = ""
+    """The default level, such as `500 hPa`, or empty."""
     long_name: str = ""
+    levels: Mapping[str, Mapping[str, FieldFacts]] = field(default_factory=dict)
+    """For a product with several levels: the fields by time, for each level, beginning with the default level."""
+    level_units: str = ""
+    """Units of the names of the levels."""
 
     def field(self, time: str) -> FieldFacts:
-        """Return the field of a time. An empty text is the default time."""
+        """Return the field of a time at the default level. An empty text is the default time."""
         return self.fields[time or self.default_time]
+
+    def all_fields(self) -> list[FieldFacts]:
+        """Return the fields of all levels and times."""
+        return [each for fields in (self.levels.values() or (self.fields,)) for each in fields.values()]
 
 
 @dataclass(frozen=True)
@@ -116,7 +127,7 @@ class Catalog:
     @property
     def modified(self) -> float:
         """Time of the last change of a raster, in seconds since 1970."""
-        return max(each.modified for product in self.products.values() for each in product.fields.values())
+        return max(each.modified for product in self.products.values() for each in product.all_fields())
 
 
 def iso_time(time: datetime | None) -> str:

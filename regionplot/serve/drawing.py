@@ -40,8 +40,8 @@ from regionplot.serve.request import (
     Drawing,
     LegendRequest,
     MapRequest,
+    Point,
     RegionRequest,
-    SeriesRequest,
     ValueRequest,
 )
 from regionplot.settings.serve import ServeSettings
@@ -120,7 +120,6 @@ class Drawer:
             MapRequest: self._map,
             RegionRequest: self._region,
             ValueRequest: self._value,
-            SeriesRequest: self._series,
             LegendRequest: self._legend,
         }
 
@@ -221,25 +220,14 @@ class Drawer:
             raise RequestError("the region cannot be drawn", 404, "NotFound") from None
 
     def _value(self, request: ValueRequest, watch: Stopwatch) -> tuple[bytes, str]:
-        data, crs = self._generation.fields[request.field].data, self._crs(request.field, request.crs)
-        if request.box is None:
-            x, y = crs.point(request.x, request.y, authority_axes=request.authority_axes)
-        else:
-            extent = crs.extent(request.box, authority_axes=request.authority_axes)
-            x = extent.xmin + (request.pixel[0] + 0.5) * extent.width / request.size[0]
-            y = extent.ymax - (request.pixel[1] + 0.5) * extent.height / request.size[1]
-        value = value_at(data, x, y, crs.upright.crs)
+        """Return the point in the order x, y, and the values of all fields as JSON."""
+        crs = self._crs(request.fields[0], request.point.crs)
+        x, y = _coordinates(request.point, crs)
+        fields = [self._generation.fields[key].data for key in request.fields]
+        values = [value_at(data, x, y, crs.upright.crs) for data in fields]
         watch.lap("sample")
-        return json.dumps({"value": value, "units": data.info.units}).encode(), "application/json"
-
-    def _series(self, request: SeriesRequest, watch: Stopwatch) -> tuple[bytes, str]:
-        """Return the point in the order x, y, and the values as JSON."""
-        crs = _parsed_crs(request.crs)
-        x, y = crs.point(request.x, request.y, authority_axes=request.authority_axes)
-        fields = self._generation.fields
-        values = [value_at(fields[key].data, x, y, crs.upright.crs) for key in request.fields]
-        watch.lap("sample")
-        return json.dumps({"x": x, "y": y, "values": values}).encode(), "application/json"
+        found = {"x": x, "y": y, "values": values, "units": fields[0].info.units}
+        return json.dumps(found).encode(), "application/json"
 
     def _legend(self, request: LegendRequest, watch: Stopwatch) -> tuple[bytes, str]:
         from regionplot.render.key_image import draw_key  # noqa: PLC0415 (few requests)
@@ -250,6 +238,15 @@ class Drawer:
         image = draw_key(data, request.width, request.height, request.dpi)
         watch.lap("draw")
         return encode_image(PanelImage(image, None), request.format), FORMATS[request.format]
+
+
+def _coordinates(point: Point, crs: _RequestCrs) -> tuple[float, float]:
+    """Return a point in the CRS with the axes x and y."""
+    if point.box is None:
+        return crs.point(point.x, point.y, authority_axes=point.authority_axes)
+    extent = crs.extent(point.box, authority_axes=point.authority_axes)
+    x = extent.xmin + (point.pixel[0] + 0.5) * extent.width / point.size[0]
+    return x, extent.ymax - (point.pixel[1] + 0.5) * extent.height / point.size[1]
 
 
 def _extent(request: MapRequest, crs: _RequestCrs) -> Extent:

@@ -26,6 +26,7 @@ from regionplot.shared.groups import OpenedField
 from regionplot.shared.load import LoadedCells, array_cache
 from regionplot.shared.series import SeriesScales
 from regionplot.system.machine import available_memory
+from regionplot.text import plain_text
 
 logger = logging.getLogger(__name__)
 _NOT_ON_PANELS = frozenset(
@@ -70,6 +71,11 @@ class LoadedField:
         return iso_time(found if isinstance(found, datetime) else self.field.time)
 
     @property
+    def level(self) -> str:
+        """The level, such as `500 hPa`, if the product has several. Otherwise, an empty text."""
+        return plain_text(str(self.data.description.get("level") or self.field.level)) if self.field.level else ""
+
+    @property
     def facts(self) -> FieldFacts:
         """The entry of the field in the catalog."""
         run = self.data.description.get("reference_time")
@@ -78,7 +84,7 @@ class LoadedField:
             self.key,
             self.time,
             iso_time(run if isinstance(run, datetime) else None),
-            0.0 if fingerprint is None else fingerprint.modified / 1e9,
+            modified=0.0 if fingerprint is None else fingerprint.modified / 1e9,
         )
 
     def layers_in(self, crs: pyproj.CRS, loaded: Sequence[Layer] = ()) -> Mapping[str, Layer]:

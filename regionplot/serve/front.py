@@ -17,7 +17,7 @@ import uvicorn
 
 from regionplot.serve.app import make_app
 from regionplot.serve.channel import receive, send
-from regionplot.serve.connection import Connection
+from regionplot.serve.connection import MAX_CONNECTIONS, OWN_FILES, Connection
 from regionplot.serve.pool import RemoteSnapshot
 from regionplot.settings.serve import ServeSettings
 
@@ -28,7 +28,7 @@ CURRENT, LOST = "current", "lost"
 """Kinds of messages to the parent: the generation of a number is in use, or has ended."""
 _KEEP_ALIVE = 15
 _BACKLOG = 2048
-_MAX_CONNECTIONS = 1000
+_FILES = 2 * MAX_CONNECTIONS + OWN_FILES
 _MAX_LOG_LINES = 10_000
 
 
@@ -154,13 +154,14 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _allow_connections() -> None:
-    """Raise the limit of open files of this process, so that it does not stop clients from connecting."""
+def _allow_files() -> int:
+    """Raise the limit of open files of this process for many connections. Return the limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = 2 * _MAX_CONNECTIONS
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, limit), hard))
+    wanted = _FILES if hard == resource.RLIM_INFINITY else min(_FILES, hard)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return _FILES
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return wanted
 
 
 def front_main(listener: socket.socket, parent: socket.socket, settings: ServeSettings) -> int:
@@ -175,12 +176,11 @@ def front_main(listener: socket.socket, parent: socket.socket, settings: ServeSe
     settings : ServeSettings
         The settings.
     """
-    _allow_connections()
     log = AccessLog()
     backend = RemoteBackend(parent, log)
     config = uvicorn.Config(
         make_app(backend, settings, log),
-        http=Connection,
+        http=Connection.limited(_allow_files()),
         log_config=None,
         access_log=False,
         server_header=False,
@@ -192,7 +192,6 @@ def front_main(listener: socket.socket, parent: socket.socket, settings: ServeSe
         ws="none",
         timeout_keep_alive=_KEEP_ALIVE,
         timeout_graceful_shutdown=max(1, int(settings.drain)),
-        limit_concurrency=_MAX_CONNECTIONS,
         backlog=_BACKLOG,
     )
     server = _Server(config)

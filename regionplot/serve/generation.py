@@ -8,7 +8,7 @@ import logging
 import time
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import pyproj
@@ -24,17 +24,18 @@ from regionplot.render.code import code_digest
 from regionplot.serve.catalog import (
     Box,
     Catalog,
+    FieldFacts,
     OverlayFacts,
     ProductFacts,
     RegionFacts,
     iso_time,
 )
 from regionplot.serve.fields import LoadedField, load_fields
+from regionplot.serve.levels import level_names, served_fields
 from regionplot.serve.request import RASTER
 from regionplot.settings.base import digest_items
 from regionplot.settings.config import Config
 from regionplot.shared.data import SharedData
-from regionplot.shared.fields import find_fields
 from regionplot.sheet.view import axes_of
 from regionplot.text import plain_text, units_label
 
@@ -72,7 +73,7 @@ def load_generation(config: Config, regions: Sequence[Region]) -> Generation:
         If an input cannot be read.
     """
     memory = None if config.run.memory == "auto" else config.run.memory
-    fields = {each.key: each for each in load_fields(find_fields(config), memory)}
+    fields = {each.key: each for each in load_fields(served_fields(config), memory)}
     known = [layer for each in fields.values() for layer in each.data.layers]
     for each in fields.values():
         for crs in _usual_crs(config, each.data):
@@ -107,7 +108,8 @@ def make_catalog(config: Config, fields: Sequence[LoadedField], regions: Mapping
 
 
 def _product(name: str, fields: Sequence[LoadedField]) -> ProductFacts:
-    found = {each.time: each.facts for each in sorted(fields, key=lambda each: each.time)}
+    levels, level_units = _levels(fields)
+    found = next(iter(levels.values()))
     data = fields[0].data
     extent, geometry = data.info.geometry.extent, data.info.geometry
     description = data.description
@@ -126,7 +128,24 @@ def _product(name: str, fields: Sequence[LoadedField]) -> ProductFacts:
         labeled=frozenset(name for name, one in fields[0].planned.items() if one.layer.label_order),
         level=plain_text(str(description.get("level", ""))),
         long_name=long_name,
+        levels=levels if len(levels) > 1 else {},
+        level_units=level_units,
     )
+
+
+def _levels(fields: Sequence[LoadedField]) -> tuple[Mapping[str, Mapping[str, FieldFacts]], str]:
+    """Return the fields of a product by time, for each level, and the units of the levels."""
+    by_level: dict[str, list[LoadedField]] = {}
+    for each in fields:
+        by_level.setdefault(each.level, []).append(each)
+    names, units = level_names(list(by_level))
+    found = {
+        names[level]: {
+            each.time: replace(each.facts, level=names[level]) for each in sorted(own, key=lambda one: one.time)
+        }
+        for level, own in by_level.items()
+    }
+    return found, units
 
 
 def _proj4(crs: pyproj.CRS) -> str:

@@ -98,9 +98,12 @@ class _Host:
                                 return self._end()
                         else:
                             self._reap(selector, key)
-            except OSError as error:  # the front has ended, or no process can be started
-                logger.warning("the workers end: %s", error.strerror or error)
-        logger.error("%d consecutive workers died at once", self.failures)
+            except ConnectionError:  # the front has closed the connection
+                return self._end()
+            except OSError as error:
+                logger.error("no worker can be started: %s", error.strerror or error)
+            else:
+                logger.error("%d consecutive workers died at once", self.failures)
         self._end()
         return 1
 

@@ -14,6 +14,7 @@ from regionplot.serve.parameters import (
     RequestError,
     check_pixels,
     echo,
+    is_number,
     named,
     parse_box,
     parse_color,
@@ -22,8 +23,9 @@ from regionplot.serve.parameters import (
     parse_number,
     parse_whole_up_to,
 )
-from regionplot.serve.request import RASTER, TILE, MapRequest, SeriesRequest, find_field, tile_box
+from regionplot.serve.request import RASTER, TILE, MapRequest, Point, ValueRequest, fields_at, level_of, tile_box
 from regionplot.serve.tile_sets import TileSet, tile_set
+from regionplot.serve.times import check_count, find_time, find_times
 from regionplot.settings.serve import ServeSettings
 
 CRS84 = "OGC:CRS84"
@@ -33,8 +35,6 @@ _POINT = re.compile(r"POINT\s*Z?\s*\(\s*(\S+)\s+(\S+)(?:\s+\S+)?\s*\)", re.IGNOR
 _USUAL_WIDTH = 1024
 _USUAL_DPI = 25.4 / 0.28
 """Pixels per inch of the standard screen, whose pixels have a side of 0.28 mm (OGC 06-042)."""
-_MAX_TIMES = 240
-"""Maximum number of times in one answer about a point."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def collection_map(parameters: Parameters, catalog: Catalog, name: str) -> Colle
         If a parameter is not valid.
     """
     product = named(name, catalog.products, "collection")
-    fact = find_time(product, parameters.text("datetime"))
+    fact = find_time(product, parameters.text("datetime"), level_of(parameters))
     text, box_crs = parameters.text("bbox"), code_of(parameters.text("bbox-crs", CRS84), "bbox-crs")
     crs = code_of(parameters.text("crs", box_crs), "crs")
     width, height = _size(parameters, catalog.settings)
@@ -111,7 +111,7 @@ def collection_tile(
         If there is no such tile.
     """
     product = named(name, catalog.products, "collection")
-    fact = find_time(product, parameters.text("datetime"))
+    fact = find_time(product, parameters.text("datetime"), level_of(parameters))
     drawing = tile_drawing(product, fact, tile_set(matrices), place, _format(parameters))
     color = parameters.text("bgcolor")
     transparent = parameters.flag("transparent", default=not color) and drawing.format != "jpeg"
@@ -138,13 +138,25 @@ def tile_drawing(
     )
 
 
-def position(parameters: Parameters, catalog: Catalog, name: str) -> tuple[list[FieldFacts], SeriesRequest]:
-    """Return the fields of `/collections/{name}/position`, one for each time, and the request for their values.
+@dataclass(frozen=True)
+class Position:
+    """The request for values at a point: the fields of each level, by time, and the drawing request for all of them."""
+
+    product: ProductFacts
+    levels: tuple[tuple[FieldFacts, ...], ...]
+    """The fields of each level. All levels have the same times."""
+    drawing: ValueRequest
+    has_levels: bool
+    """True if the request names levels."""
+
+
+def position(parameters: Parameters, catalog: Catalog, name: str) -> Position:
+    """Return the request for the values of `/collections/{name}/position`.
 
     Raises
     ------
     RequestError
-        If a parameter is missing or not valid, or there are too many times.
+        If a parameter is missing or not valid, or there are too many values.
     """
     product = named(name, catalog.products, "collection")
     found = _POINT.fullmatch(parameters.needed("coords").strip())
@@ -155,50 +167,34 @@ def position(parameters: Parameters, catalog: Catalog, name: str) -> tuple[list[
     if crs == CRS84 and not (abs(x) <= 540 and abs(y) <= 90):
         raise RequestError("coords is outside of the earth; write POINT(LON LAT)", locator="coords")
     named(parameters.text("parameter-name", product.name), {product.name: 1}, "parameter-name")
-    facts = find_times(product, parameters.text("datetime"))
-    if len(facts) > _MAX_TIMES:
-        raise RequestError(f"there are more than {_MAX_TIMES} times; use a shorter range", locator="datetime")
-    return facts, SeriesRequest(tuple(fact.key for fact in facts), x, y, crs, authority_axes=crs != CRS84)
+    levels = find_levels(product, parameters.text("z") or level_of(parameters))
+    facts = tuple(tuple(find_times(product, parameters.text("datetime"), level)) for level in levels)
+    if len({tuple(fact.time for fact in own) for own in facts}) > 1:
+        raise RequestError("the levels have different times; ask for one level, or one time", locator="z")
+    check_count(sum(map(len, facts)))
+    keys = tuple(fact.key for own in facts for fact in own)
+    has_levels = bool(product.levels) and bool(parameters.text("z") or level_of(parameters))
+    return Position(product, facts, ValueRequest(keys, Point(x, y, crs, authority_axes=crs != CRS84)), has_levels)
 
 
-def find_time(product: ProductFacts, text: str) -> FieldFacts:
-    """Return the field of a time, or the newest field of a range. An empty text is the default time."""
-    return find_field(product, "") if not text else find_times(product, text)[-1]
-
-
-def find_times(product: ProductFacts, text: str) -> list[FieldFacts]:
-    """Return the fields of a time, or of a range such as `2026-03-10T00:00:00Z/..`. An empty text is all times.
+def find_levels(product: ProductFacts, text: str) -> list[str]:
+    """Return the names of some levels: one, a list, or a range of numbers such as `500/850`. Empty: the default level.
 
     Raises
     ------
     RequestError
-        If the product has no such time.
+        If the product has no such level.
     """
-    if "/" not in text:
-        return [find_field(product, text)] if text else list(product.fields.values())
-    start, _, end = text.partition("/")
-    if "/" in end or not (_is_limit(start) and _is_limit(end)):
-        raise RequestError(f"{echo(text)} is not a range of times; write START/END", locator="datetime")
-    found = [fact for time, fact in product.fields.items() if _is_after(time, start) and _is_after(end, time)]
-    if not found:
-        raise RequestError(f"{product.name} has no time in {echo(text)}", 404, "InvalidDimensionValue", "datetime")
-    return found
-
-
-def _is_limit(text: str) -> bool:
-    return (
-        text in ("", "..")
-        or re.fullmatch(r"\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?Z?)?", text, re.ASCII) is not None
-    )
-
-
-def _is_after(late: str, early: str) -> bool:
-    """Compare two times in ISO format as far as both are given. Open limits are true."""
-    if "" in (late, early) or ".." in (late, early):
-        return True
-    late, early = late.rstrip("Z"), early.rstrip("Z")
-    length = min(len(late), len(early))
-    return late[:length] >= early[:length]
+    if text.count("/") == 1:
+        low, high = sorted(parse_number(limit, "z", -1e9, 1e9) for limit in text.split("/"))
+        found = [name for name in product.levels if is_number(name) and low <= float(name) <= high]
+        if found:
+            return found
+        raise RequestError(f"{product.name} has no level in {echo(text)}", 404, "InvalidDimensionValue", "z")
+    names = dict.fromkeys(text.split(","))
+    for name in names:
+        fields_at(product, name)
+    return list(names)
 
 
 def code_of(text: str, name: str) -> str:

@@ -20,6 +20,7 @@ _OF_MAPS = {
 }
 _OF_IMAGES = {
     "datetime": ("time in ISO format; of a range such as 2026-03-10T00:00:00Z/.., the newest time", _TEXT),
+    "level": ("level, such as 500; default: the first level of the collection", _TEXT),
     "transparent": ("whether pixels without data are transparent", {"type": "boolean"}),
     "bgcolor": ("color under opaque images, such as 0xFFFFFF", _TEXT),
     "f": ("format of the image", {"type": "string", "enum": list(FORMATS), "default": "png"}),
@@ -27,11 +28,12 @@ _OF_IMAGES = {
 _OF_POINTS = {
     "coords": ("the point, such as POINT(-105 40)", _TEXT),
     "datetime": ("a time or a range; default: all times", _TEXT),
+    "z": ("level, list of levels or range such as 500/850; default: the first level of the collection", _TEXT),
     "crs": ("CRS of the point; default: OGC:CRS84", _TEXT),
 }
 
 
-def openapi(catalog: Catalog, version: str) -> Mapping[str, Any]:
+def openapi(catalog: Catalog, version: str, root_path: str) -> Mapping[str, Any]:
     """Return the OpenAPI 3.0 document of the addresses below `/ogc`.
 
     Parameters
@@ -40,6 +42,8 @@ def openapi(catalog: Catalog, version: str) -> Mapping[str, Any]:
         The catalog, which names the collections.
     version : str
         Version of the package.
+    root_path : str
+        Path of the service.
     """
     name = _in_path("name", "name of the collection", list(catalog.products))
     matrices = _in_path("matrices", "name of the tile matrix set", list(CODES))
@@ -48,7 +52,7 @@ def openapi(catalog: Catalog, version: str) -> Mapping[str, Any]:
     return {
         "openapi": "3.0.3",
         "info": {"title": catalog.settings.title, "version": version},
-        "servers": [{"url": f"{catalog.settings.root_path}/ogc"}],
+        "servers": [{"url": f"{root_path}/ogc"}],
         "paths": {
             "/": _get("the landing page"),
             "/conformance": _get("the conformance classes"),

@@ -63,6 +63,10 @@ class Parameters:
             values[key] = value
         return cls(values)
 
+    def without(self, name: str) -> Parameters:
+        """Return the other parameters."""
+        return Parameters({key: value for key, value in self.values.items() if key != name})
+
     def text(self, name: str, default: str = "") -> str:
         """Return a parameter, or the default if it is missing or empty."""
         return self.values.get(name, "") or default
@@ -114,6 +118,11 @@ def named(text: str, known: Mapping[str, T], name: str, code: str = "") -> T:
     if text not in known:
         raise RequestError(f"there is no {name} {echo(text)}", 404 if not code else 400, code or "NotFound", name)
     return known[text]
+
+
+def is_number(text: str) -> bool:
+    """Return True if a text is a decimal number."""
+    return _NUMBER.fullmatch(text) is not None
 
 
 def parse_number(text: str, name: str, low: float, high: float) -> float:

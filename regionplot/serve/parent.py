@@ -14,11 +14,12 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from regionplot.errors import RegionplotError
 from regionplot.geo.region import Region
+from regionplot.regions.table import read_regions
 from regionplot.serve.channel import receive, send, socket_pair
 from regionplot.serve.forking import fork
 from regionplot.serve.inputs import WatchedInputs
@@ -139,6 +140,7 @@ class Parent:
 
         assert self._control is not None, "the front was started"
         self._retry_at, self._is_due = float("inf"), False
+        self._read_table()
         self._number += 1
         front, own = socket_pair()
         loaded, control = self._loaded, self._control
@@ -154,6 +156,23 @@ class Parent:
             send(self._control, ("generation", self._number), [front.fileno()])
         front.close()
         own.close()
+
+    def _read_table(self) -> None:
+        """Read the table again. Keep the old regions if it cannot be used."""
+        if self._loaded.table is None:
+            return
+        try:
+            regions = read_regions(self._loaded.table, self._loaded.config.regions)
+        except RegionplotError as error:
+            self._report(error)
+            self._note("the old table stays in use")
+            return
+        self._loaded = replace(self._loaded, regions=regions)
+
+    @staticmethod
+    def _report(error: RegionplotError) -> None:
+        for problem in error.problems:
+            logger.error("%s", problem)
 
     def _reap(self, listener: socket.socket) -> None:
         """Handle children that have ended."""
@@ -191,8 +210,7 @@ class Parent:
             loaded = self._read()
             inputs = WatchedInputs(loaded.config, loaded.table)
         except RegionplotError as error:
-            for problem in error.problems:
-                logger.error("%s", problem)
+            self._report(error)
             self._keep_old_settings()
             return
         if loaded.config.serve.bind != self._loaded.config.serve.bind:

@@ -121,13 +121,12 @@ class RemoteSnapshot:
         raise BusyError(5)
 
     async def _draw_in(self, worker: _Worker, drawing: Drawing | MetatileRequest, queued: float) -> Reply:
-        reply: asyncio.Future[_Found] = self._loop.create_future()
-        worker.reply = reply
         try:
             send(worker.connection, drawing)
         except OSError:  # it has died while it was idle; the reader of its connection notices this, too
             self._lose(worker)
             raise WorkerDiedError from None
+        reply = worker.reply = self._loop.create_future()
         late = self._loop.call_later(self.catalog.settings.timeout, self._stop_late, worker, drawing)
         try:
             found = await reply

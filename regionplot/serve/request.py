@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from regionplot.serve.catalog import FORMATS, SHEET_FORMATS, Box, Catalog, FieldFacts, ProductFacts
@@ -16,6 +17,7 @@ from regionplot.serve.parameters import (
     RequestError,
     check_pixels,
     echo,
+    is_number,
     named,
     parse_box,
     parse_color,
@@ -30,6 +32,7 @@ from regionplot.serve.recoloring import Recoloring
 RASTER = "raster"
 """Name of the raster among the layers of a product."""
 MAX_ZOOM = 24
+_MAX_LISTED = 20
 WORLD = 20_037_508.342789244
 """Half of the width of the world in EPSG:3857, in meters."""
 TILE = 256
@@ -76,16 +79,17 @@ class RegionRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class ValueRequest:
-    """The value of a field at a point."""
+class Point:
+    """A point of the earth: two coordinates, or the center of a pixel of a map."""
 
-    field: str
-    x: float
-    y: float
+    x: float = 0.0
+    y: float = 0.0
     crs: str = "OGC:CRS84"
+    """Code of the CRS of the coordinates, or of the map."""
     authority_axes: bool = False
+    """True: the coordinates have the axis order that the authority defines."""
     box: Box | None = None
-    """Box of a map. Then the point is the center of the pixel `pixel` of this map, and `x` and `y` are not used."""
+    """Box of a map. Then `x` and `y` are not used."""
     pixel: tuple[int, int] = (0, 0)
     """Column and row."""
     size: tuple[int, int] = (1, 1)
@@ -93,14 +97,11 @@ class ValueRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class SeriesRequest:
-    """The values of several fields at one point. A series is one job, so it takes one place in the queue."""
+class ValueRequest:
+    """The values of some fields at a point. They are one job, so they take one place in the queue."""
 
     fields: tuple[str, ...]
-    x: float
-    y: float
-    crs: str = "OGC:CRS84"
-    authority_axes: bool = False
+    point: Point
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,7 @@ class LegendRequest:
     recoloring: Recoloring | None = None
 
 
-Drawing = MapRequest | RegionRequest | ValueRequest | SeriesRequest | LegendRequest
+Drawing = MapRequest | RegionRequest | ValueRequest | LegendRequest
 
 
 def digest_of(run: str, drawing: object) -> str:
@@ -136,20 +137,66 @@ def find_product(parameters: Parameters, catalog: Catalog) -> ProductFacts:
     return parameters.key("product", catalog.products, catalog.default_product.name)
 
 
-def find_field(product: ProductFacts, time: str) -> FieldFacts:
-    """Return the field of a product at a time. An empty text and `latest` are the default time.
+def chosen_field(parameters: Parameters, product: ProductFacts) -> FieldFacts:
+    """Return the field of a product that the parameters `time` and `level` name. `elevation` is the level, too.
 
     Raises
     ------
     RequestError
-        If the product has no such time.
+        If the product has no such time or level.
     """
+    return find_field(product, parameters.text("time"), level_of(parameters))
+
+
+def level_of(parameters: Parameters) -> str:
+    """Return the text of the parameter `level` or `elevation`."""
+    return parameters.text("level") or parameters.text("elevation")
+
+
+def fields_at(product: ProductFacts, level: str) -> Mapping[str, FieldFacts]:
+    """Return the fields of a product on a level, by time. An empty text is the default level.
+
+    Raises
+    ------
+    RequestError
+        If the product has no such level.
+    """
+    text = level.removesuffix(product.level_units).strip() if product.level_units else level
+    if text in ("", "default"):
+        return product.fields
+    if text not in product.levels and is_number(text):
+        text = next((name for name in product.levels if is_number(name) and float(name) == float(text)), text)
+    if text not in product.levels:
+        listed = ", ".join(list(product.levels)[:_MAX_LISTED])
+        message = f"{product.name} has no level {echo(level)}" + (f"; its levels are {listed}" if listed else "")
+        raise RequestError(message, 404, "InvalidDimensionValue", "elevation")
+    return product.levels[text]
+
+
+def find_field(product: ProductFacts, time: str, level: str = "") -> FieldFacts:
+    """Return the field of a product at a time. An empty text and `latest` are the default time.
+
+    Parameters
+    ----------
+    product : ProductFacts
+        The product.
+    time : str
+        Time in ISO format.
+    level : str, optional
+        Level, with or without units. By default, the default level.
+
+    Raises
+    ------
+    RequestError
+        If the product has no such time or level.
+    """
+    fields = fields_at(product, level)
     if time in ("", "latest", "current"):
-        return product.field("")
-    exact = time if time.endswith("Z") else f"{time}Z"
+        time = product.default_time
+    exact = time if time.endswith("Z") or not time else f"{time}Z"
     for key in (exact, exact.replace(".000Z", "Z"), f"{exact[:-1]}:00Z", f"{exact[:-1]}T00:00:00Z"):
-        if key in product.fields:
-            return product.fields[key]
+        if key in fields:
+            return fields[key]
     raise RequestError(f"{product.name} has no time {echo(time)}", 404, "InvalidDimensionValue", "time")
 
 
@@ -182,7 +229,7 @@ def map_request(parameters: Parameters, catalog: Catalog) -> MapRequest:
     transparent = parameters.flag("transparent", default=name != "jpeg")
     color = parameters.text("background")
     return MapRequest(
-        find_field(product, parameters.text("time")).key,
+        chosen_field(parameters, product).key,
         find_layers(parameters, catalog, product),
         parse_box(parameters.needed("bbox"), width, height),
         parse_crs(parameters.text("crs", "OGC:CRS84")),
@@ -224,7 +271,7 @@ def tile_request(
     zoom = parse_whole(place[0], "zoom level", 0, MAX_ZOOM)
     column, row = (parse_whole_up_to(text, "tile", 2**zoom - 1) for text in place[1:])
     return MapRequest(
-        find_field(found, parameters.text("time")).key,
+        chosen_field(parameters, found).key,
         find_layers(parameters, catalog, found),
         tile_box(zoom, column, row),
         "EPSG:3857",
@@ -254,7 +301,7 @@ def region_request(parameters: Parameters, catalog: Catalog, region: str, suffix
     """
     named(region, catalog.regions, "region")
     named(suffix, {each: SHEET_FORMATS[each] for each in catalog.suffixes}, "format")
-    time = find_field(find_product(parameters, catalog), parameters.text("time")).key
+    time = chosen_field(parameters, find_product(parameters, catalog)).key
     text = parameters.text("size")
     if not text:
         return RegionRequest(time, region, suffix)
@@ -274,4 +321,4 @@ def value_request(parameters: Parameters, catalog: Catalog) -> ValueRequest:
     """
     product = find_product(parameters, catalog)
     longitude, latitude = parameters.number("lon", -540, 540), parameters.number("lat", -90, 90)
-    return ValueRequest(find_field(product, parameters.text("time")).key, longitude, latitude)
+    return ValueRequest((chosen_field(parameters, product).key,), Point(longitude, latitude))

@@ -20,7 +20,7 @@ from regionplot.serve.request import (
     MAX_ZOOM,
     RASTER,
     LegendRequest,
-    find_field,
+    chosen_field,
     find_product,
     map_request,
     region_request,
@@ -76,7 +76,7 @@ class _Maps:
         snapshot, is_pinned = self._snapshot(request)
         parameters, path = parameters_of(request), request.path_params
         drawing = region_request(parameters, snapshot.catalog, path["name"], path["format"])
-        fact = find_field(find_product(parameters, snapshot.catalog), parameters.text("time"))
+        fact = chosen_field(parameters, find_product(parameters, snapshot.catalog))
         return await self._service.image(request, snapshot, drawing, fact, is_pinned=is_pinned)
 
     async def map(self, request: Request) -> Response:
@@ -84,7 +84,7 @@ class _Maps:
         snapshot, is_pinned = self._snapshot(request)
         parameters = parameters_of(request)
         drawing = map_request(parameters, snapshot.catalog)
-        fact = find_field(find_product(parameters, snapshot.catalog), parameters.text("time"))
+        fact = chosen_field(parameters, find_product(parameters, snapshot.catalog))
         return await self._service.image(request, snapshot, drawing, fact, is_pinned=is_pinned)
 
     async def tile(self, request: Request) -> Response:
@@ -94,7 +94,7 @@ class _Maps:
         place = path["z"], path["x"], path["y"]
         drawing = tile_request(parameters, snapshot.catalog, path["product"], place, path["format"])
         product = snapshot.catalog.products[path["product"]]
-        fact = find_field(product, parameters.text("time"))
+        fact = chosen_field(parameters, product)
         metatile = None
         if product.labeled.intersection(drawing.layers):
             zoom, column, row = map(int, place)
@@ -119,7 +119,7 @@ class _Maps:
             parameters.whole(name, 1, settings.max_side, usual)
             for name, usual in zip(("width", "height"), _LEGEND, strict=True)
         )
-        fact = find_field(product, parameters.text("time"))
+        fact = chosen_field(parameters, product)
         drawing = LegendRequest(fact.key, width, height, path["format"], parse_dpi(parameters, "dpi"))
         return await self._service.image(request, snapshot, drawing, fact, is_pinned=is_pinned)
 
@@ -128,11 +128,14 @@ class _Maps:
         snapshot, _ = self._snapshot(request)
         parameters = parameters_of(request)
         product = find_product(parameters, snapshot.catalog)
-        fact = find_field(product, parameters.text("time"))
+        fact = chosen_field(parameters, product)
         drawing = value_request(parameters, snapshot.catalog)
         reply = await snapshot.draw(drawing)
-        found = {"product": product.name, "lon": drawing.x, "lat": drawing.y, **json.loads(reply.content)}
-        return JSONResponse({**found, **_times(fact), "run": snapshot.catalog.run}, headers=_of_field(snapshot, fact))
+        answer, point = json.loads(reply.content), drawing.point
+        found = {"product": product.name, "lon": point.x, "lat": point.y}
+        found |= {"value": answer["values"][0], "units": answer["units"], **_times(fact)}
+        found |= {"level": fact.level} if fact.level else {}
+        return JSONResponse({**found, "run": snapshot.catalog.run}, headers=_of_field(snapshot, fact))
 
 
 def _times(fact: FieldFacts) -> dict[str, str]:
@@ -163,6 +166,8 @@ def catalog_json(catalog: Catalog) -> dict[str, Any]:
                 "long_name": product.long_name,
                 "units": product.units,
                 "level": product.level,
+                "levels": list(product.levels),
+                "level_units": product.level_units,
                 "bounds": product.bounds,
                 "crs": product.crs,
                 "proj4": product.proj4,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -14,10 +13,11 @@ from starlette.routing import Route
 from regionplot._version import __version__
 from regionplot.serve.backend import Snapshot
 from regionplot.serve.catalog import FORMATS, Catalog, FieldFacts, ProductFacts
+from regionplot.serve.coverage import coverage
 from regionplot.serve.ogc_request import CRS84, collection_map, collection_tile, position, uri_of
 from regionplot.serve.openapi import openapi
 from regionplot.serve.parameters import named
-from regionplot.serve.service import Service, base_address, data_headers, parameters_of
+from regionplot.serve.service import Service, base_address, data_headers, parameters_of, root_path
 from regionplot.serve.tile_sets import CODES, tile_set
 from regionplot.settings.serve import ServeSettings
 
@@ -118,7 +118,7 @@ class _Api:
     async def description(self, request: Request) -> Response:
         """Return the OpenAPI document."""
         snapshot, _ = self._start(request)
-        return _json(openapi(snapshot.catalog, __version__), _OPENAPI)
+        return _json(openapi(snapshot.catalog, __version__, root_path(request, snapshot.catalog.settings)), _OPENAPI)
 
     async def conformance(self, request: Request) -> Response:
         """Return the conformance classes."""
@@ -199,12 +199,12 @@ class _Api:
     async def position(self, request: Request) -> Response:
         """Return the values at a point as CoverageJSON."""
         snapshot, _ = self._start(request)
-        catalog, name = snapshot.catalog, request.path_params["name"]
-        facts, drawing = position(parameters_of(request), catalog, name)
-        series = json.loads((await snapshot.draw(drawing)).content)
-        content = _coverage(catalog.products[name], [fact.time for fact in facts], drawing.crs, series)
-        headers = data_headers(catalog, facts[-1], "", is_pinned="run" in request.path_params)
-        return JSONResponse(content, media_type=_COVERAGE, headers={k: v for k, v in headers.items() if k != "ETag"})
+        found = position(parameters_of(request), snapshot.catalog, request.path_params["name"])
+        reply = await snapshot.draw(found.drawing)
+        newest = found.levels[0][-1]
+        headers = data_headers(snapshot.catalog, newest, "", is_pinned="run" in request.path_params)
+        del headers["ETag"]
+        return JSONResponse(coverage(found, json.loads(reply.content)), media_type=_COVERAGE, headers=headers)
 
 
 def _json(content: Any, media_type: str = _JSON) -> Response:
@@ -222,6 +222,9 @@ def _collection(product: ProductFacts, at: _Addresses) -> dict[str, Any]:
     extent: dict[str, Any] = {"spatial": {"bbox": [product.bounds], "crs": uri_of(CRS84)}}
     if times:
         extent["temporal"] = {"interval": [[times[0], times[-1]]], "values": times, "trs": _GREGORIAN}
+    if product.levels:
+        names = list(product.levels)
+        extent["vertical"] = {"interval": [[names[0], names[-1]]], "values": names, "vrs": product.level_units}
     images = [at.link(f"{_REL}/map", f"{path}/map?f={name}", media) for name, media in FORMATS.items()]
     links = [
         at.link("self", path),
@@ -254,16 +257,6 @@ def _quantity(product: ProductFacts) -> dict[str, Any]:
     return found | ({"unit": {"label": product.units, "symbol": product.units}} if product.units else {})
 
 
-def _parameter(product: ProductFacts) -> dict[str, Any]:
-    """Return the description of the quantity of a product, as in CoverageJSON."""
-    found: dict[str, Any] = {
-        "type": "Parameter",
-        "description": {"en": product.long_name},
-        "observedProperty": {"label": {"en": product.long_name}},
-    }
-    return found | ({"unit": {"label": {"en": product.units}, "symbol": product.units}} if product.units else {})
-
-
 def _tiles(product: ProductFacts, matrices: str, at: _Addresses) -> dict[str, Any]:
     """Return the description of a tile set."""
     path = f"/collections/{quote(product.name)}/map/tiles/{matrices}"
@@ -280,35 +273,4 @@ def _tiles(product: ProductFacts, matrices: str, at: _Addresses) -> dict[str, An
             at.link(f"{_REL}/tiling-scheme", f"/tileMatrixSets/{matrices}"),
             *(at.link("item", f"{template}?f={name}", media, templated=True) for name, media in FORMATS.items()),
         ],
-    }
-
-
-def _coverage(product: ProductFacts, times: list[str], crs: str, series: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return values at a point as CoverageJSON. Its coordinates are in the order x, y, whatever the CRS says."""
-    values = series["values"]
-    has_times = all(times)
-    kind = "GeographicCRS" if crs in (CRS84, "EPSG:4326") else "ProjectedCRS"
-    axes: dict[str, Any] = {name: {"values": [series[name]]} for name in ("x", "y")}
-    referencing: Links = [{"coordinates": ["x", "y"], "system": {"type": kind, "id": uri_of(crs)}}]
-    if has_times:
-        axes["t"] = {"values": times}
-        referencing.append({"coordinates": ["t"], "system": {"type": "TemporalRS", "calendar": "Gregorian"}})
-    is_text = any(isinstance(value, str) for value in values)
-    values_of_time = {"axisNames": ["t"], "shape": [len(values)], "values": values}
-    return {
-        "type": "Coverage",
-        "domain": {
-            "type": "Domain",
-            "domainType": "PointSeries" if has_times else "Point",
-            "axes": axes,
-            "referencing": referencing,
-        },
-        "parameters": {product.name: _parameter(product)},
-        "ranges": {
-            product.name: {
-                "type": "NdArray",
-                "dataType": "string" if is_text else "float",
-                **(values_of_time if has_times else {"values": values}),
-            }
-        },
     }

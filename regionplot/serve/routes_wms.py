@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import html
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from html import escape
 from typing import Any
 
 from starlette.requests import Request
@@ -14,13 +14,14 @@ from starlette.routing import Route
 from regionplot.serve.backend import Snapshot
 from regionplot.serve.catalog import FieldFacts
 from regionplot.serve.error_image import error_image
-from regionplot.serve.parameters import Parameters, RequestError, echo
+from regionplot.serve.parameters import Parameters, RequestError, echo, named
 from regionplot.serve.request import Drawing
 from regionplot.serve.service import Service, base_address, parameters_of
 from regionplot.serve.wms_capabilities import capabilities, exception_report
 from regionplot.serve.wms_request import version_of, wms_legend, wms_map, wms_value
 
 _XML = {"1.3.0": "text/xml", "1.1.1": "application/vnd.ogc.se_xml"}
+Facts = dict[str, Any]
 Handler = Callable[[Request, Snapshot, Parameters], Awaitable[Response]]
 
 
@@ -85,21 +86,41 @@ class _Wms:
         return await self._service.image(request, snapshot, drawing, fact, is_pinned=is_pinned)
 
     async def _value(self, _request: Request, snapshot: Snapshot, parameters: Parameters) -> Response:
-        found, drawing = wms_value(parameters, snapshot.catalog)
-        reply = await snapshot.draw(drawing)
-        product = found.product
-        facts = {"layer": product.name, **json.loads(reply.content), "time": found.fact.time}
-        return _info(facts, parameters.text("info_format", "text/plain"))
+        found = wms_value(parameters, snapshot.catalog)
+        media_type = parameters.text("info_format", "text/plain")
+        named(media_type, _WRITERS, "format", "InvalidFormat")
+        answer = json.loads((await snapshot.draw(found.drawing)).content)
+        facts: Facts = {"layer": found.product.name, "units": answer["units"]}
+        if found.facts[0].level:
+            facts["level"] = f"{found.facts[0].level} {found.product.level_units}".strip()
+        rows = [{"time": fact.time, "value": value} for fact, value in zip(found.facts, answer["values"], strict=True)]
+        return _WRITERS[media_type]({**facts, "values": rows} if found.is_series else {**facts, **rows[0]})
 
 
-def _info(facts: dict[str, Any], media_type: str) -> Response:
-    """Return facts about a point as JSON, text or HTML."""
-    if media_type in ("application/json", "application/geo+json"):
-        return JSONResponse(facts)
-    lines = [(str(name), "no data" if value is None else str(value)) for name, value in facts.items() if value != ""]
-    if media_type == "text/plain":
-        return PlainTextResponse("".join(f"{name}: {value}\n" for name, value in lines))
-    if media_type == "text/html":
-        rows = "".join(f"<tr><th>{html.escape(name)}</th><td>{html.escape(value)}</td></tr>" for name, value in lines)
-        return HTMLResponse(f"<!doctype html><meta charset=utf-8><title>Value</title><table>{rows}</table>")
-    raise RequestError(f"there is no format {echo(media_type)}", 400, "InvalidFormat", "info_format")
+def _text_info(facts: Facts) -> Response:
+    """Return facts about a point as lines: `name: value`, and `time: value` for a series."""
+    return PlainTextResponse("".join(f"{name}: {value}\n" for name, value in _shown(facts)))
+
+
+def _html_info(facts: Facts) -> Response:
+    """Return facts about a point as a table."""
+    rows = "".join(f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in _shown(facts))
+    return HTMLResponse(f"<!doctype html><meta charset=utf-8><title>Value</title><table>{rows}</table>")
+
+
+def _shown(facts: Facts) -> Iterator[tuple[str, str]]:
+    """Yield names and values as texts."""
+    for name, value in facts.items():
+        if name == "values":
+            yield from (pair for row in value for pair in _shown({row["time"]: row["value"]}))
+        elif value != "":
+            yield name, "no data" if value is None else str(value)
+
+
+_WRITERS: Mapping[str, Callable[[Facts], Response]] = {
+    "application/json": JSONResponse,
+    "application/geo+json": JSONResponse,
+    "text/plain": _text_info,
+    "text/html": _html_info,
+}
+"""Writers of facts about a point by media type."""

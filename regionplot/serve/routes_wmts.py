@@ -9,10 +9,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from regionplot.serve.catalog import FORMATS
-from regionplot.serve.ogc_request import find_time, tile_drawing
+from regionplot.serve.ogc_request import tile_drawing
 from regionplot.serve.parameters import Parameters, RequestError, echo, named
+from regionplot.serve.request import level_of
 from regionplot.serve.service import Service, base_address, parameters_of
 from regionplot.serve.tile_sets import tile_set
+from regionplot.serve.times import find_time
 from regionplot.serve.wmts_capabilities import wmts_capabilities
 
 _BY_MEDIA_TYPE = {media: name for name, media in FORMATS.items()}
@@ -57,7 +59,7 @@ class _Wmts:
         product = parameters.key("layer", snapshot.catalog.products)
         if parameters.text("style", "default") != "default":
             raise RequestError("there is only the style default", locator="style")
-        fact = find_time(product, parameters.text("time"))
+        fact = find_time(product, parameters.text("time"), level_of(parameters))
         name = named(parameters.text("format", "image/png"), _BY_MEDIA_TYPE, "format")
         matrix, row, column = (parameters.needed(each) for each in ("tilematrix", "tilerow", "tilecol"))
         drawing = tile_drawing(product, fact, tile_set(parameters.needed("tilematrixset")), (matrix, row, column), name)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from email.utils import formatdate
 from functools import partial
+from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -146,18 +147,22 @@ def server_timing(stages: Mapping[str, float]) -> str:
     return ", ".join(f"{stage};dur={seconds * 1000:.1f}" for stage, seconds in stages.items())
 
 
+def root_path(request: Request, settings: ServeSettings) -> str:
+    """Return the path of the service as the client sees it: the path of the proxy, then that of a mounted app."""
+    return f"{settings.root_path}{quote(request.scope.get('root_path', ''))}"
+
+
 def base_address(request: Request, settings: ServeSettings) -> str:
     """Return the address of the service as the client sees it, without a slash at its end.
 
     If the request names a run, the address names the run, too.
 
     The host comes from the client, so answers with this address are never kept for other clients. A host that is not a
-    plain name or number is replaced. The path is that of `[serve] root_path`, or that of a program that mounts the
-    application.
+    plain name or number is replaced.
     """
     host = request.headers.get("host", "")
     scheme, run = request.scope.get("scheme", "http"), request.path_params.get("run", "")
-    root, pinned = request.scope.get("root_path") or settings.root_path, f"/v/{run}" if run else ""
+    root, pinned = root_path(request, settings), f"/v/{run}" if run else ""
     return f"{scheme}://{host if _HOST.fullmatch(host) else 'localhost'}{root}{pinned}"
 
 

@@ -25,7 +25,16 @@ _SECURITY = (
 )
 _EXPOSED = b"Data-Run, Data-Time, Data-Reference-Time, ETag, Last-Modified, Server-Timing"
 _METHODS = ("GET", "HEAD")
+_MORE_HEADERS = {
+    405: [(b"allow", b"GET, HEAD")],
+    503: [(b"retry-after", b"5"), (b"cache-control", b"no-store"), (b"connection", b"close")],
+}
+"""Further headers of refusals by status."""
 _UNKNOWN = "unknown"
+_OWN_PATHS = frozenset({"legend", "ogc", "page", "regions", "tiles", "v"})
+"""First parts of paths of the service that have more parts. A proxy must remove its path if it begins like this."""
+IS_CROWDED = "is_crowded"
+"""Key in the state of a request that arrives while there are too many connections."""
 
 
 class Shell:
@@ -51,7 +60,7 @@ class Shell:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        scope = {**scope, "root_path": scope.get("root_path") or self._settings.root_path}
+        scope = self._without_root(scope)
         answer = _Counted(send, _SECURITY + self._cors(scope))
         start = time.perf_counter()
         try:
@@ -63,8 +72,17 @@ class Shell:
         finally:
             self._finish(scope, answer, time.perf_counter() - start)
 
+    def _without_root(self, scope: Message) -> Message:
+        """Remove the path of the proxy from the path of a request, because some proxies keep it."""
+        root, path = self._settings.root_path, scope["path"]
+        if not root or root.split("/")[1] in _OWN_PATHS or not path.startswith(f"{root}/"):
+            return scope
+        return {**scope, "path": path.removeprefix(root)}
+
     def _refusal(self, scope: Message) -> tuple[int, str] | None:
         """Return the status and the reason if a request is refused before its address is read."""
+        if scope.get("state", {}).get(IS_CROWDED):
+            return 503, "there are too many connections; try again later"
         if scope["method"] not in _METHODS:
             return 405, "use GET"
         if len(scope.get("raw_path") or b"") + len(scope["query_string"]) > self._settings.max_url:
@@ -122,8 +140,7 @@ class _Counted:
 async def _refuse(send: _Counted, status: int, reason: str) -> None:
     body = json.dumps({"error": reason}).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    if status == 405:
-        headers.append((b"allow", b"GET, HEAD"))
+    headers += _MORE_HEADERS.get(status, ())
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from urllib.parse import quote
 from xml.sax.saxutils import escape, quoteattr
 
@@ -99,8 +99,7 @@ def _product(catalog: Catalog, product: ProductFacts, version: str, address: str
     yield f"<Name>{escape(product.name)}</Name><Title>{escape(product.title)}</Title>"
     yield f"<Abstract>{escape(' '.join(filter(None, (product.long_name, product.level, product.units))))}</Abstract>"
     yield from _bounds(catalog, product, version)
-    yield from _times(product, version)
-    yield from _reference_time(product, version)
+    yield from _dimensions(product, version)
     request = f"{address}service=WMS&version={version}&request=GetLegendGraphic"
     href = f"{request}&layer={quote(product.name)}&format=image/png"
     legend = f'<LegendURL width="300" height="60"><Format>image/png</Format>{_link(href)}</LegendURL>'
@@ -141,28 +140,27 @@ def _within_world(box: Box) -> Box:
     return west, max(south, -90.0), east, min(north, 90.0)
 
 
-def _times(product: ProductFacts, version: str) -> Iterator[str]:
+def _dimensions(product: ProductFacts, version: str) -> Iterator[str]:
+    """Yield the dimensions of a product: time, time of the model run, and level."""
+    reference = product.field("").reference_time
     times = [time for time in product.fields if time]
-    if not times:
-        return
-    content = escape(",".join(times))
-    default = quoteattr(product.default_time)
-    if version == "1.3.0":
-        yield f'<Dimension name="time" units="ISO8601" default={default}>{content}</Dimension>'
-    else:
-        yield f'<Dimension name="time" units="ISO8601"/><Extent name="time" default={default}>{content}</Extent>'
+    yield from _dimension("time", "ISO8601", times, product.default_time, version)
+    yield from _dimension("reference_time", "ISO8601", [reference] if reference else [], reference, version)
+    default = next(iter(product.levels), "")
+    yield from _dimension("elevation", product.level_units, list(product.levels), default, version)
 
 
-def _reference_time(product: ProductFacts, version: str) -> Iterator[str]:
-    """Yield the time of the model run of the default field as a dimension."""
-    time = product.field("").reference_time
-    if not time:
+def _dimension(name: str, units: str, values: Sequence[str], default: str, version: str) -> Iterator[str]:
+    """Yield a dimension with values, or nothing if there are no values."""
+    if not values:
         return
-    name, default = 'name="reference_time"', quoteattr(time)
+    symbol = f" unitSymbol={quoteattr(units)}" if units and units != "ISO8601" else ""
+    start, end = f'name="{name}" units={quoteattr(units)}{symbol}', f"default={quoteattr(default)}"
+    content = escape(",".join(values))
     if version == "1.3.0":
-        yield f'<Dimension {name} units="ISO8601" default={default}>{escape(time)}</Dimension>'
+        yield f"<Dimension {start} {end}>{content}</Dimension>"
     else:
-        yield f'<Dimension {name} units="ISO8601"/><Extent {name} default={default}>{escape(time)}</Extent>'
+        yield f'<Dimension {start}/><Extent name="{name}" {end}>{content}</Extent>'
 
 
 def exception_report(error: RequestError, version: str) -> str:

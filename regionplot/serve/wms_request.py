@@ -16,7 +16,8 @@ from regionplot.serve.parameters import (
     parse_size,
 )
 from regionplot.serve.recoloring import Recoloring
-from regionplot.serve.request import RASTER, LegendRequest, MapRequest, ValueRequest, find_field
+from regionplot.serve.request import RASTER, LegendRequest, MapRequest, Point, ValueRequest, chosen_field, level_of
+from regionplot.serve.times import check_count, find_times
 
 VERSIONS = ("1.3.0", "1.1.1")
 EXCEPTIONS = ("XML", "INIMAGE", "BLANK")
@@ -53,7 +54,7 @@ def wms_map(parameters: Parameters, catalog: Catalog) -> WmsMap:
     width, height = parse_size(parameters, catalog.settings)
     name = _format(parameters.text("format", "image/png"))
     crs_name = "crs" if version == "1.3.0" else "srs"
-    fact = find_field(product, parameters.text("time"))
+    fact = chosen_field(parameters, product)
     _check_reference_time(parameters, fact)
     color = parameters.text("bgcolor", "0xFFFFFF")
     drawing = MapRequest(
@@ -135,26 +136,40 @@ def _style(text: str, layers: tuple[str, ...]) -> str:
     return next((name for name, layer in zip(names, layers, strict=False) if layer == RASTER), "")
 
 
-def wms_value(parameters: Parameters, catalog: Catalog) -> tuple[WmsMap, ValueRequest]:
-    """Return the drawing request of `GetFeatureInfo`: the value under a pixel.
+@dataclass(frozen=True)
+class WmsValue:
+    """The values under a pixel: of the field of the map, or of several times."""
+
+    product: ProductFacts
+    facts: tuple[FieldFacts, ...]
+    is_series: bool
+    """True if the request names several times, or a range."""
+    drawing: ValueRequest
+
+
+def wms_value(parameters: Parameters, catalog: Catalog) -> WmsValue:
+    """Return the drawing request of `GetFeatureInfo`: the value under a pixel, at one time or several.
 
     Raises
     ------
     RequestError
-        If a parameter is missing or not valid.
+        If a parameter is missing or not valid, or there are too many times.
     """
     names = ("i", "j") if version_of(parameters) == "1.3.0" else ("x", "y")
-    found = wms_map(parameters, catalog)
+    time = parameters.text("time")
+    is_series = "," in time or "/" in time
+    found = wms_map(parameters.without("time") if is_series else parameters, catalog)
     query, _ = _layers(parameters.needed("query_layers"), catalog)
     if query is not found.product:
         raise RequestError("the query layer is not on the map", 400, "LayerNotDefined", "query_layers")
     drawing = found.drawing
     column = parameters.whole(names[0], 0, drawing.width - 1)
     row = parameters.whole(names[1], 0, drawing.height - 1)
-    return found, ValueRequest(
-        drawing.field, 0.0, 0.0, drawing.crs, drawing.authority_axes, drawing.box, (column, row),
-        (drawing.width, drawing.height),
-    )  # fmt: skip
+    size = drawing.width, drawing.height
+    point = Point(0.0, 0.0, drawing.crs, drawing.authority_axes, drawing.box, (column, row), size)
+    facts = tuple(find_times(query, time, level_of(parameters))) if is_series else (found.fact,)
+    check_count(len(facts))
+    return WmsValue(query, facts, is_series, ValueRequest(tuple(fact.key for fact in facts), point))
 
 
 def wms_legend(parameters: Parameters, catalog: Catalog) -> tuple[FieldFacts, LegendRequest]:
@@ -171,7 +186,7 @@ def wms_legend(parameters: Parameters, catalog: Catalog) -> tuple[FieldFacts, Le
         parameters.whole(key, 1, catalog.settings.max_side, usual)
         for key, usual in zip(("width", "height"), _LEGEND, strict=True)
     )
-    fact = find_field(product, parameters.text("time"))
+    fact = chosen_field(parameters, product)
     style = parameters.text("style", "default")
     recoloring = Recoloring.of(parameters, "" if style == "default" else style)
     return fact, LegendRequest(fact.key, width, height, name, parse_dpi(parameters, "dpi"), recoloring)

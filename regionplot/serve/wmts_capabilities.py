@@ -70,11 +70,17 @@ def _layer(product: ProductFacts, root: str) -> Iterator[str]:
         yield f"<Default>{escape(product.default_time)}</Default>"
         yield from (f"<Value>{escape(time)}</Value>" for time in times)
         yield "</Dimension>"
+    if product.levels:
+        yield "<Dimension><ows:Identifier>Elevation</ows:Identifier>"
+        yield f"<ows:UOM>{escape(product.level_units)}</ows:UOM><Default>{escape(next(iter(product.levels)))}</Default>"
+        yield from (f"<Value>{escape(level)}</Value>" for level in product.levels)
+        yield "</Dimension>"
     yield from (f"<TileMatrixSetLink><TileMatrixSet>{name}</TileMatrixSet></TileMatrixSetLink>" for name in CODES)
     tiles = f"{root}/ogc/collections/{quote(product.name)}/map/tiles"
     path = f"{tiles}/{{TileMatrixSet}}/{{TileMatrix}}/{{TileRow}}/{{TileCol}}"
     for name, media in FORMATS.items():
         template = f"{path}?f={name}{'&datetime={Time}' if times else ''}"
+        template += "&level={Elevation}" if product.levels else ""
         yield f'<ResourceURL format="{media}" resourceType="tile" template={quoteattr(template)}/>'
     yield "</Layer>"
 

@@ -79,6 +79,12 @@ class RasterSettings(Section):
     slice such as `0:8`, a time such as `2026-03-10T06:00`, or a list."""
     level: Annotated[float | Text | None, NOT_IN_DIGEST] = None
     """Level of the band, such as `500 hPa` or 500."""
+    levels: Annotated[
+        Literal["all"] | Annotated[tuple[float | Text, ...], Field(strict=False, min_length=1, max_length=200)] | None,
+        NOT_IN_DIGEST,
+    ] = None
+    """Levels that the map service offers: `all`, or a list such as `["850 hPa", "500 hPa"]`. The default level is
+    `level`, or the first of them. A run ignores this setting."""
     member: Annotated[Annotated[int, Field(ge=0)] | Literal["mean", "spread"] | None, NOT_IN_DIGEST] = None
     """Ensemble member: its number in the file. `mean` and `spread` are the mean and the standard deviation of all
     members."""

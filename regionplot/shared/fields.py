@@ -37,6 +37,8 @@ class Field:
     """Name of the product. Empty if the settings have no products."""
     time: datetime | None = None
     """Time of the field in UTC. None if the settings choose no time."""
+    level: str = ""
+    """Level of the field, if the map service offers several levels of a product."""
     problem: RegionplotError | None = None
     """The reason why the raster cannot be found. Then `config` is the config of the product."""
     members: tuple[tuple[Field, ...], ...] = ()
@@ -58,7 +60,7 @@ class Field:
     @property
     def name(self) -> str:
         """Name of the field, such as `snow/2026-03-10T06:00`. It is unique in a run."""
-        return "/".join(filter(None, (self.product, self.time_text)))
+        return "/".join(filter(None, (self.product, self.level, self.time_text)))
 
 
 def find_fields(config: Config, patterns: Sequence[str] = ()) -> list[Field]:

@@ -26,7 +26,7 @@ GROUP_BYTES = 128 * 2**20
 """Maximum size of the cells of a group, if a group has several fields. Larger groups are not faster."""
 _MAX_FIELDS = 16
 """Maximum number of fields of a group that need cells of their own. Each field also has a frame and tables."""
-_NOT_CELLS = {"cycle", "settle", "prepared", "inputs", "max_cells"}
+_NOT_CELLS = {"cycle", "settle", "prepared", "inputs", "max_cells", "levels"}
 """Settings of a raster on which its cells do not depend."""
 _ATTEMPTS = 3
 """Maximum number of times that a field is opened again because its raster was replaced."""

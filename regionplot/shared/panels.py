@@ -115,7 +115,8 @@ def _sheet(config: Config, rows: Sequence[Sequence[Field]], time: datetime | Non
     facts: dict[str, object] = {"product": ""} if time is None else {"product": "", "time": time}
     own = _with_file_name(config, time).model_copy(update={"raster": flat[0].config.raster})
     own = own.with_products({}).with_facts(facts).with_panels([[each.config for each in row] for row in members])
-    return Field(own, "", time, next((each.problem for each in flat if each.problem), None), members)
+    problem = next((each.problem for each in flat if each.problem), None)
+    return Field(own, "", time, problem=problem, members=members)
 
 
 def _with_file_name(config: Config, time: datetime | None) -> Config:

@@ -31,6 +31,12 @@ REGIONS = [
 TIMES = ["2026-03-10T00:00:00Z", "2026-03-10T06:00:00Z", "2026-03-10T12:00:00Z"]
 """Times of the bands of `write_series`."""
 LEVELS = [0, 10, 20, 30, 40]
+PLAIN_TABLES = {
+    "colors": {"levels": LEVELS, "colormap": "viridis", "under": "lowest", "over": "highest"},
+    "map": {"size": [300, 200], "style": "plain"},
+    "run": {"cache": False},
+}
+"""Settings without a raster."""
 
 
 def write_raster(path: Path, values: np.ndarray, west: float = -100, north: float = 44, cell: float = 0.1) -> Path:
@@ -100,13 +106,7 @@ class Client:
 def make_config(folder: Path, **sections: Any) -> Config:
     """Return settings for the raster of columns."""
     raster = write_raster(folder / "columns.tif", columns())
-    base = {
-        "raster": {"path": raster},
-        "colors": {"levels": LEVELS, "colormap": "viridis", "under": "lowest", "over": "highest"},
-        "map": {"size": [300, 200], "style": "plain"},
-        "output": {"directory": folder / "output"},
-        "run": {"cache": False},
-    }
+    base = {**PLAIN_TABLES, "raster": {"path": raster}, "output": {"directory": folder / "output"}}
     return read_config({**base, **sections})
 
 
@@ -120,6 +120,4 @@ def make_client(config: Config, regions: list[Region] = REGIONS) -> Client:
 def close_clients() -> None:
     """End the threads of all clients, because a program with threads cannot fork safely."""
     while _open:
-        backend = _open.pop()
-        assert backend.current is not None
-        backend.current.close()
+        _open.pop().close()

@@ -10,11 +10,16 @@ import pytest
 
 uvicorn = pytest.importorskip("uvicorn")
 from regionplot.serve import connection  # noqa: E402
+from regionplot.serve.metrics import Metrics  # noqa: E402
+from regionplot.serve.shell import Shell  # noqa: E402
+from regionplot.settings.serve import ServeSettings  # noqa: E402
 
 LARGE = 8_000_000
 
 
 async def _app(scope: dict, _receive: object, send: Callable) -> None:
+    if scope["path"] == "/slow":
+        await asyncio.sleep(0.5)
     size = LARGE if scope["path"] == "/large" else 2
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", str(size).encode())]})
     await send({"type": "http.response.body", "body": b"x" * size})
@@ -27,7 +32,10 @@ def talk(client: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
 
     async def both() -> None:
         listener = socket.create_server(("127.0.0.1", 0))
-        config = uvicorn.Config(_app, http=connection.Connection, lifespan="off", log_config=None, timeout_keep_alive=5)
+        shell = Shell(_app, ServeSettings(), Metrics(), lambda _line: None)
+        config = uvicorn.Config(
+            shell, http=connection.Connection, lifespan="off", log_config=None, timeout_keep_alive=5
+        )
         server = uvicorn.Server(config)
         server.capture_signals = lambda: __import__("contextlib").nullcontext()
         running = asyncio.ensure_future(server.serve(sockets=[listener]))
@@ -82,5 +90,61 @@ def test_a_large_head_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     async def client(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"GET / HTTP/1.1\r\n" + b"".join(b"X-%d: %s\r\n" % (n, b"a" * 1000) for n in range(100)))
         assert b" 431 " in await asyncio.wait_for(reader.readline(), 3)
+
+    talk(client, monkeypatch)
+
+
+def test_a_head_is_bounded_also_while_an_answer_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def client(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
+        await asyncio.sleep(0.05)
+        writer.write(b"GET / HTTP/1.1\r\nX: " + b"a" * 70_000)
+        with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+            await asyncio.wait_for(reader.readexactly(1), 0.4)
+
+    talk(client, monkeypatch)
+
+
+def test_a_request_with_a_body_is_the_last_of_its_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def client(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 9999999\r\n\r\n" + b"GET / HTTP/1.1\r\n\r\n" * 1000)
+        found = await asyncio.wait_for(reader.read(), 3)
+        assert found.count(b"HTTP/1.1 200 OK") == 1
+        assert b"connection: close" in found
+
+    talk(client, monkeypatch)
+
+
+def test_too_many_connections_are_told_when_to_try_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection.Connection, "most", 2)
+
+    async def client(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        port = writer.get_extra_info("peername")[1]
+        others = [await asyncio.open_connection("127.0.0.1", port) for _ in range(4)]
+        writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        for stream in (reader, others[-1][0]):
+            head = await asyncio.wait_for(stream.readuntil(b"\r\n\r\n"), 3)
+            assert b" 503 " in head
+            assert b"retry-after: 5" in head
+        for _, other in others:
+            other.close()
+
+    talk(client, monkeypatch)
+
+
+def test_slow_clients_are_dropped_if_too_much_waits_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "MAX_UNREAD", LARGE)
+
+    async def client(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        port = writer.get_extra_info("peername")[1]
+        streams = [(reader, writer), await asyncio.open_connection("127.0.0.1", port, limit=1024)]
+        monkeypatch.setattr(connection, "READ_SECONDS", 60)
+        for _, own in streams:
+            own.write(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
+            await asyncio.sleep(0.1)
+        await streams[1][0].readexactly(LARGE)
+        with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+            await reader.readexactly(LARGE)
+        streams[1][1].close()
 
     talk(client, monkeypatch)

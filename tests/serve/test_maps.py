@@ -154,6 +154,8 @@ def test_new_data_change_run_etag_and_pixels(new_client) -> None:
     second = client.get(WHOLE, **{"If-None-Match": first.headers["etag"]})
     assert second.status_code == 200
     assert second.headers["data-run"] != config.run == first.headers["data-run"]
+    assert client.get(f"/v/{config.run}{WHOLE}").content == first.content
+    client.backend.forget()
     assert client.get(f"/v/{config.run}{WHOLE}").status_code == 410
 
 

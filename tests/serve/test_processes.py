@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from odd_bytes import OddRequest, check_answer, odd_requests
 from service_client import columns, write_raster
 from service_process import ServiceProcess, running_service
 
@@ -28,6 +30,8 @@ workers = 2
 timeout = 10
 keep = 1
 """
+EXAMPLES = int(os.environ.get("REGIONPLOT_EXAMPLES", "40"))
+"""Number of odd requests over connections. Set it to 10,000 for a long search."""
 WHOLE = "/map?bbox=-100,40,-96,44&width=40&height=40"
 TABLE = "name,west,east,south,north\nnorth,-100,-96,41,44\n"
 
@@ -112,6 +116,21 @@ def test_a_killed_front_or_generation_is_started_again(service: ServiceProcess) 
         os.kill(generations.pop() if kind == "generation" else (set(children) - generations).pop(), signal.SIGKILL)
         service.until(lambda before=before: not set(service.workers) & set(before) and service.get(WHOLE).status == 200)
     service.until(lambda: len(service.processes()) == 6)
+
+
+def test_odd_bytes_get_a_reason_and_cost_no_worker(service: ServiceProcess) -> None:
+    workers = set(service.workers)
+
+    @given(request=odd_requests)
+    @settings(max_examples=EXAMPLES)
+    def check(request: OddRequest) -> None:
+        check_answer(request, service.port)
+
+    check()
+    assert service.get(WHOLE).status == 200
+    assert set(service.workers) == workers or EXAMPLES > 1000, "a worker has ended"
+    assert len(service.workers) == len(workers)
+    assert "a request failed" not in service.errors.read_text()
 
 
 def test_sigterm_ends_all_processes(service: ServiceProcess) -> None:
