@@ -95,6 +95,30 @@ def test_a_killed_worker_is_replaced_and_no_request_fails(service: ServiceProces
         service.until(lambda victim=victim: len(service.workers) == 2 and victim not in service.workers)
 
 
+def test_the_old_data_stay_in_use_while_the_raster_is_broken_or_gone(service: ServiceProcess) -> None:
+    folder, before = service.errors.parent, service.run
+    image = service.get(WHOLE).content
+    whole = (folder / "columns.tif").read_bytes()
+    for number, content in enumerate((whole[: len(whole) // 2], b"no raster"), 1):
+        (folder / "new.tif").write_bytes(content)
+        (folder / "new.tif").rename(folder / "columns.tif")
+        service.until(lambda number=number: service.errors.read_text().count("columns.tif: ") >= number)
+    (folder / "columns.tif").unlink()
+    assert (service.run, service.get(WHOLE).content) == (before, image)
+    renew(folder, columns()[:, ::-1] * 2)
+    service.until(lambda: service.run != before)
+
+
+def test_a_new_table_is_used_and_a_broken_one_is_not(service: ServiceProcess) -> None:
+    folder = service.errors.parent
+    (folder / "regions.csv").write_text(f"{TABLE}south,-100,-96,40,41\n")
+    service.until(lambda: service.get("/regions/south.png").status == 200)
+    (folder / "regions.csv").write_text("name,west\n")
+    service.until(lambda: "the old table stays in use" in service.errors.read_text())
+    assert service.get("/regions/south.png").status == 200
+    (folder / "regions.csv").write_text(TABLE)
+
+
 def test_settings_are_read_again_and_faulty_settings_are_not_used(service: ServiceProcess) -> None:
     folder, before = service.errors.parent, service.run
     for number, faulty in enumerate(("no such map", 'viridis"\nlabels = 3\nunder = "'), 1):
