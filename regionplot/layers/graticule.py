@@ -18,6 +18,7 @@ from regionplot.geo.extent import PanelGrid
 from regionplot.geo.graticule import GridLine, grid_lines, label_points, line_ends
 from regionplot.geo.linework import Geometries
 from regionplot.layers.base import Layer, LayerSettings, LoadContext, settings_digest
+from regionplot.layers.symbol_keys import symbol_keys_width
 from regionplot.settings.base import Color
 from regionplot.sheet.key import ColorBarKey
 from regionplot.sheet.layout import POINTS_PER_INCH, Box, Page, Room
@@ -92,9 +93,8 @@ class Graticule(Layer):
     @classmethod
     @override
     def room(cls, settings: GraticuleSettings, page: Page) -> Room | None:
-        has_room = (
-            page.config.sheet.colorbar == "short" and page.config.colors.colorbar and isinstance(page.key, ColorBarKey)
-        )
+        has_bar = page.has_short_bar and page.config.colors.colorbar and isinstance(page.key, ColorBarKey)
+        has_room = has_bar or symbol_keys_width(page) > 0
         needs_room = settings.labels and settings.position == "outside" and not has_room
         height = page.pixels(settings.font_size + _BELOW)
         return Room("bottom", height, is_beside_panel=True) if needs_room else None

@@ -68,7 +68,7 @@ def in_pixels(sheet: Sheet, path: Path) -> list[np.ndarray]:
 def test_lines_are_those_of_matplotlib(contours, levels: dict[str, Any]) -> None:
     sheet, marks = contours(REGION, labels=False, casing="none", min_length=0, **levels)
     found = shapely.MultiLineString([line for path in marks[:2] for line in in_pixels(sheet, path)])
-    layer = Contours.load(Contours.Settings(**levels), None)  # type: ignore[arg-type]
+    layer = Contours(Contours.Settings(**levels), None, "")
     at_nodes = layer.values(sheet)
     assert at_nodes is not None
     values = at_nodes.blurred
