@@ -16,11 +16,9 @@ _MAX_FILES = 500
 _MAX_PRODUCTS = 200
 _MAX_NAME = 50
 _SIDECARS = (".aux.xml", ".ovr", ".msk", ".idx", ".prj", ".tfw", ".toml", ".csv", ".txt", ".md", ".json")
-_LINES = [
-    {"path": "sample:countries", "linewidth": 0.8, "edgecolor": "#333333"},
-    {"path": "sample:states", "linewidth": 0.5, "edgecolor": "#333333"},
-]
+_LINES = [{"path": "sample:countries", "kind": "coast"}, {"path": "sample:states", "kind": "states"}]
 """Layers over the rasters."""
+_STYLE = "atlas"
 Tables = dict[str, Any]
 
 
@@ -42,7 +40,7 @@ def served_tables(path: Path) -> Tables:
     if not products:
         raise ConfigError(f"{path}: there is no raster that can be drawn; `regionplot info` says why")
     first = next(iter(products.values()))
-    return {"raster": first["raster"], "features": _LINES, "products": products}
+    return {"raster": first["raster"], "map": {"style": _STYLE}, "features": _LINES, "products": products}
 
 
 def _rasters(path: Path) -> Iterator[Facts]:

@@ -144,7 +144,7 @@ def _through_lonlat(source: pyproj.CRS, target: pyproj.CRS) -> CenteredTransform
     return CenteredTransformer(source, target, parse_crs(LONLAT), _transformer)
 
 
-@lru_cache(maxsize=64)
+@crs_cache(64)
 def _transformer(source: pyproj.CRS, target: pyproj.CRS) -> pyproj.Transformer:
     try:
         return pyproj.Transformer.from_crs(horizontal(source), horizontal(target), always_xy=True)

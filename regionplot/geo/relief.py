@@ -11,6 +11,7 @@ The light is computed on blocks of pixels if a cell of the raster covers many pi
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -189,11 +190,23 @@ def _smoothed(values: Heights, sigma: float) -> Heights:
     weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
     weights = (weights / weights.sum()).astype(np.float32)
     padded = np.pad(values, ((reach, reach), (0, 0)), mode="edge")
-    rows = np.zeros_like(values)
-    for number, weight in enumerate(weights):
-        rows += weight * padded[number : number + len(values)]
-    padded = np.pad(rows, ((0, 0), (reach, reach)), mode="edge")
-    smoothed = np.zeros_like(values)
-    for number, weight in enumerate(weights):
-        smoothed += weight * padded[:, number : number + values.shape[1]]
+    smoothed = np.empty_like(values)
+    for rows in row_strips(*values.shape):
+        strip = padded[rows.start : rows.stop + 2 * reach]
+        down = _weighted_sum(
+            weights, (strip[number : number + rows.stop - rows.start] for number in range(len(weights)))
+        )
+        across = np.pad(down, ((0, 0), (reach, reach)), mode="edge")
+        smoothed[rows] = _weighted_sum(weights, (across[:, n : n + values.shape[1]] for n in range(len(weights))))
     return smoothed
+
+
+def _weighted_sum(weights: Heights, parts: Iterable[Heights]) -> Heights:
+    """Return the sum of arrays, each multiplied by its weight. It uses one array for all products."""
+    total = product = np.empty(0, np.float32)
+    for number, (weight, part) in enumerate(zip(weights, parts, strict=True)):
+        if number == 0:
+            total, product = weight * part, np.empty_like(part)
+            continue
+        total += np.multiply(weight, part, out=product)
+    return total

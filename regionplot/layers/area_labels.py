@@ -34,6 +34,8 @@ _GAP = (9.0, 6.0)
 """Minimum distance from the name of an area to other labels in pixels, along x and along y."""
 _EDGE = 14
 """Pixels along the edges of the panel in which no area is labeled."""
+_TOGETHER = 25
+"""Number of boxes that are compared with an area at a time."""
 _NAME_STYLE = Style(9.5, "normal", 0.0, 2.3)
 
 
@@ -97,12 +99,11 @@ class AreaLabels:
         self, area: shapely.Polygon, width: float, height: float, inner: tuple[int, int], gap: tuple[float, float]
     ) -> LabelBox | None:
         """Return the free box that is nearest to the centroid of an area, or None. `inner`: pixels to the border."""
-        centers = _inner_points(area, width + inner[0], height + inner[1])
+        centers = _points_in(area, width + inner[0], height + inner[1])
         margin = np.array([width / 2, height / 2]) + gap
         free = centers[self.sheet.placer.are_free(np.column_stack([centers - margin, centers + margin]))]
-        if not len(free):
-            return None
-        return rounded_box(LabelBox.around(float(free[0, 0]), float(free[0, 1]), width, height))
+        center = _first_inside(area, free, width + inner[0], height + inner[1])
+        return None if center is None else rounded_box(LabelBox.around(*center, width, height))
 
     @cached_property
     def _values(self) -> NDArray[np.floating]:
@@ -114,17 +115,27 @@ class AreaLabels:
         return values
 
 
-def _inner_points(area: shapely.Polygon, width: float, height: float) -> NDArray[np.float64]:
-    """Return the centers of boxes of some size inside an area, shape (n, 2). The nearest to its centroid is first."""
+def _points_in(area: shapely.Polygon, width: float, height: float) -> NDArray[np.float64]:
+    """Return centers of boxes within the limits of an area, shape (n, 2). The nearest to its centroid is first."""
     left, bottom, right, top = area.bounds
     if right - left < width or top - bottom < height:
         return np.empty((0, 2))
     x, y = np.meshgrid(
         np.linspace(left + width / 2, right - width / 2, 25), np.linspace(bottom + height / 2, top - height / 2, 25)
     )
-    boxes = shapely.box(x - width / 2, y - height / 2, x + width / 2, y + height / 2)
-    shapely.prepare(area)
-    fits = shapely.contains(area, boxes)
     center = area.centroid
-    order = np.argsort(np.hypot(x - center.x, y - center.y)[fits], kind="stable")
-    return np.column_stack([x[fits], y[fits]])[order]
+    order = np.argsort(np.hypot(x - center.x, y - center.y).ravel(), kind="stable")
+    return np.column_stack([x.ravel(), y.ravel()])[order]
+
+
+def _first_inside(
+    area: shapely.Polygon, centers: NDArray[np.float64], width: float, height: float
+) -> tuple[float, float] | None:
+    """Return the first center of a box that lies inside an area. Usually, one of the first centers is found."""
+    shapely.prepare(area)
+    for first in range(0, len(centers), _TOGETHER):
+        x, y = centers[first : first + _TOGETHER].T
+        fits = shapely.contains(area, shapely.box(x - width / 2, y - height / 2, x + width / 2, y + height / 2))
+        if fits.any():
+            return float(x[fits][0]), float(y[fits][0])
+    return None

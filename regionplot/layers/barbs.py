@@ -9,8 +9,11 @@ from typing import Annotated, ClassVar
 from pydantic import Field as Limits
 from typing_extensions import override
 
+from regionplot.layers.symbol_keys import SymbolKey, key_room
 from regionplot.layers.wind import WindLayer, WindSettings
-from regionplot.sheet.marks import Barbs, PanelMark
+from regionplot.settings.base import Text
+from regionplot.sheet.layout import Layout, Page, Room
+from regionplot.sheet.marks import Barbs, FrameMark, PanelMark
 from regionplot.sheet.sheet import Sheet
 
 _CLEAR = 11
@@ -20,6 +23,8 @@ _CLEAR = 11
 class BarbSettings(WindSettings):
     """`[[barbs]]`: wind barbs."""
 
+    key_label: Text | None = None
+    """Label of the key beside a short color bar. Default: name of the wind, and knots. An empty text: no key."""
     length: Annotated[float, Limits(gt=0, le=100)] = 5.6
     """Length of a barb in points."""
 
@@ -37,6 +42,17 @@ class WindBarbs(WindLayer):
     def caption(self) -> str:  # type: ignore[override]
         """Name of the wind, with the unit of the barbs."""
         return f"{super().caption} (kt)" if super().caption else ""
+
+    @classmethod
+    @override
+    def room(cls, settings: BarbSettings, page: Page) -> Room | None:
+        return key_room(settings, page)
+
+    @override
+    def frame(self, layout: Layout) -> Iterator[FrameMark]:
+        given, name = self.settings.key_label, super().caption or "Wind"
+        label = given if given is not None else f"{name[:1].upper()}{name[1:]} (knots)"
+        return SymbolKey(self.settings, label, self.settings.color).marks(layout)
 
     @override
     def draw(self, sheet: Sheet) -> Iterator[PanelMark]:

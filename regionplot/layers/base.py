@@ -25,7 +25,7 @@ from regionplot.geo.grid import GridGeometry
 from regionplot.settings.base import LayerSettings, Section
 from regionplot.settings.config import Config
 from regionplot.sheet.layout import Layout, Page, Room
-from regionplot.sheet.marks import ColorBar, PanelMark, SheetMark
+from regionplot.sheet.marks import FrameMark, PanelMark, SheetMark
 from regionplot.sheet.sheet import Sheet
 from regionplot.system.cache import ArrayCache, digest
 
@@ -133,7 +133,7 @@ class Layer(Protocol):
         """
         return lambda context: cls.load(settings, context)
 
-    def frame(self, layout: Layout) -> Iterable[SheetMark | ColorBar]:  # noqa: ARG002
+    def frame(self, layout: Layout) -> Iterable[FrameMark]:  # noqa: ARG002
         """Return the marks that are the same on all maps. They are drawn once."""
         return ()
 

@@ -56,6 +56,8 @@ class ContourSettings(LayerSettings):
     """Width of the casing on each side of a line, in points."""
     min_length: Annotated[float, Limits(ge=0, le=10_000)] = 40.0
     """Minimum length of a line in pixels. Shorter lines are left out."""
+    key_label: Text | None = None
+    """Label of the key beside a short color bar. Default: name and units of the quantity. An empty text: no key."""
     labels: bool = True
     """Write the values in gaps of the lines."""
     font_size: Annotated[float, Limits(gt=0, le=100)] = 9.5

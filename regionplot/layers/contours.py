@@ -30,7 +30,9 @@ from regionplot.layers.field import Field, field_of
 from regionplot.layers.hatching import hatching
 from regionplot.layers.highs_lows import MARK_HALO, REACH, HighsAndLows
 from regionplot.layers.quantity import quantity_of
-from regionplot.sheet.marks import Label, Markers, PanelMark, Path
+from regionplot.layers.symbol_keys import SymbolKey, contour_label, key_room
+from regionplot.sheet.layout import Layout, Page, Room
+from regionplot.sheet.marks import FrameMark, Label, Markers, PanelMark, Path
 from regionplot.sheet.sheet import Sheet
 
 _BEYOND = 40
@@ -50,14 +52,27 @@ class Contours(Layer):
     field: Field | None
     """The field. None: the raster of the map."""
     key: str
+    key_label: str = ""
+    """Label of the key beside a short color bar."""
 
     @classmethod
     @override
     def load(cls, settings: ContourSettings, context: LoadContext) -> Self:
         if settings.raster is None:
-            return cls(settings, None, settings_digest(settings))
+            label = contour_label(settings, context.description, context.config)
+            return cls(settings, None, settings_digest(settings, label), label)
         field = Field.load(settings.raster, context, "[[contours]] raster")
-        return cls(settings, field, settings_digest(settings, field.key, exclude={"raster"}))
+        label = contour_label(settings, field.description, context.config)
+        return cls(settings, field, settings_digest(settings, field.key, label, exclude={"raster"}), label)
+
+    @classmethod
+    @override
+    def room(cls, settings: ContourSettings, page: Page) -> Room | None:
+        return key_room(settings, page)
+
+    @override
+    def frame(self, layout: Layout) -> Iterator[FrameMark]:
+        return SymbolKey(self.settings, self.key_label, self.settings.color).marks(layout)
 
     @override
     def draw(self, sheet: Sheet) -> Iterator[PanelMark]:

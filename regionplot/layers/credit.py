@@ -13,6 +13,7 @@ from regionplot import text
 from regionplot.layers.base import Layer, LayerSettings, LoadContext, settings_digest
 from regionplot.layers.colorbar import short_bar_width
 from regionplot.layers.scale_bar import scale_bar_width
+from regionplot.layers.symbol_keys import symbol_keys_width
 from regionplot.settings.base import Template
 from regionplot.settings.sheet import FontSize
 from regionplot.sheet.layout import Layout, Page, Room
@@ -97,6 +98,7 @@ def _fits_beside(page: Page) -> bool:
 
 
 def _free_width(page: Page) -> int:
-    """Return the pixels at the right of a short color bar and a scale bar."""
+    """Return the pixels at the right of a short color bar, keys and a scale bar."""
     has_bar = any(settings.show for settings in page.config.layers.get("scale_bar", ()))
-    return page.size[0] - 2 * page.margin - short_bar_width(page) - (scale_bar_width(page) if has_bar else 0)
+    bars = short_bar_width(page) + symbol_keys_width(page) + (scale_bar_width(page) if has_bar else 0)
+    return page.size[0] - 2 * page.margin - bars

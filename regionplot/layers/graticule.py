@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Annotated, ClassVar, Literal, Self, cast
 
 import numpy as np
@@ -14,9 +13,13 @@ from typing_extensions import override
 
 from regionplot.geo.charts import has_degrees
 from regionplot.geo.clip import IndexedGeometries
+from regionplot.geo.crs import Floats
+from regionplot.geo.crs_cache import crs_cache
 from regionplot.geo.extent import PanelGrid
 from regionplot.geo.graticule import GridLine, grid_lines, label_points, line_ends, line_feet
+from regionplot.geo.linework import Geometries
 from regionplot.layers.base import Layer, LayerSettings, LoadContext, settings_digest
+from regionplot.layers.symbol_keys import symbol_keys_width
 from regionplot.settings.base import Color
 from regionplot.sheet.key import ColorBarKey
 from regionplot.sheet.layout import POINTS_PER_INCH, Box, Page, Room
@@ -91,9 +94,8 @@ class Graticule(Layer):
     @classmethod
     @override
     def room(cls, settings: GraticuleSettings, page: Page) -> Room | None:
-        has_room = (
-            page.config.sheet.colorbar == "short" and page.config.colors.colorbar and isinstance(page.key, ColorBarKey)
-        )
+        has_bar = page.has_short_bar and page.config.colors.colorbar and isinstance(page.key, ColorBarKey)
+        has_room = has_bar or symbol_keys_width(page) > 0
         needs_room = settings.labels and settings.position == "outside" and not has_room
         height = page.pixels(settings.font_size + _BELOW)
         return Room("bottom", height, is_beside_panel=True) if needs_room else None
@@ -106,19 +108,21 @@ class Graticule(Layer):
             yield from _Labels(sheet, self.settings).place(lines)
 
     def _lines(self, sheet: Sheet) -> list[GridLine]:
+        return _lines(sheet.view.panel, sheet.crs, *self._spacing(sheet))
+
+    def _spacing(self, sheet: Sheet) -> tuple[float | None, int | None]:
+        """Return the degrees between lines, or None, and the preferred pixels between lines, or None."""
         settings, page = self.settings, sheet.layout.page
         spacing = None if isinstance(settings.spacing, str) else settings.spacing
-        distance = None if settings.distance is None else page.pixels(settings.distance)
-        return _lines(sheet.view.panel, sheet.crs, spacing, distance)
+        return spacing, None if settings.distance is None else page.pixels(settings.distance)
 
     def _paths(self, sheet: Sheet, lines: list[GridLine]) -> Iterator[Path]:
-        if not lines:
-            return
         settings = self.settings
-        parts = np.concatenate([line.parts for line in lines])
+        if not lines or settings.linewidth <= 0 or settings.color == "none":
+            return
         reach = settings.linewidth / 2 * sheet.layout.dpi / POINTS_PER_INCH
-        shown = IndexedGeometries.of(parts).clip_to_panel(sheet.view.panel, 0.0, reach) if parts.size else parts
-        if shown.size and settings.linewidth > 0 and settings.color != "none":
+        shown = _shown_lines(sheet.view.panel, sheet.crs, *self._spacing(sheet), reach)
+        if shown.size:
             yield Path.of_lines(shown, settings.color, settings.linewidth)
 
     @override
@@ -129,10 +133,33 @@ class Graticule(Layer):
         return frozenset({settings.color, settings.text_color, settings.halo} - {"none"})
 
 
-@lru_cache(maxsize=4)
+@crs_cache(4)
 def _lines(panel: PanelGrid, crs: pyproj.CRS, spacing: float | None, distance: int | None) -> list[GridLine]:
     """Return the lines of a panel. They are kept, because panel and sheet are drawn one after the other."""
     return list(grid_lines(panel, crs, spacing, distance))
+
+
+@crs_cache(4)
+def _shown_lines(
+    panel: PanelGrid, crs: pyproj.CRS, spacing: float | None, distance: int | None, reach: float
+) -> Geometries:
+    """Return the parts of the lines in a panel. `reach`: pixels beyond its edges that a line in the panel covers."""
+    parts = np.concatenate([line.parts for line in _lines(panel, crs, spacing, distance)])
+    return IndexedGeometries.of(parts).clip_to_panel(panel, 0.0, reach) if parts.size else parts
+
+
+@crs_cache(4)
+def _ends(
+    panel: PanelGrid, crs: pyproj.CRS, spacing: float | None, distance: int | None
+) -> list[tuple[str, str, Floats]]:
+    """Return the label of each line, its preferred edge, and the points in pixels where the line meets that edge."""
+    lines = _lines(panel, crs, spacing, distance)
+    return [(line.text, line.edges[0], _points_at(line, panel, crs)) for line in lines]
+
+
+def _points_at(line: GridLine, panel: PanelGrid, crs: pyproj.CRS) -> Floats:
+    edge = line.edges[0]
+    return line_feet(line, panel) if edge == "b" and has_degrees(crs) else line_ends(line, panel)[edge]
 
 
 @dataclass(frozen=True)
@@ -146,11 +173,12 @@ class GraticuleWithMargin(Graticule):
     def draw(self, sheet: Sheet) -> Iterator[PanelMark | SheetMark]:
         lines = self._lines(sheet)
         yield from self._paths(sheet, lines)
-        for line in lines if not sheet.layout.page.is_narrow else ():
-            edge = line.edges[0]
-            ends = line_feet(line, sheet.view.panel) if edge == "b" and has_degrees(sheet.crs) else None
-            for place in line_ends(line, sheet.view.panel)[edge] if ends is None else ends:
-                yield from self._label(line.text, float(place[0]), float(place[1]), edge, sheet)
+        for text, edge, places in self._ends(sheet) if not sheet.layout.page.is_narrow else ():
+            for x, y in places:
+                yield from self._label(text, float(x), float(y), edge, sheet)
+
+    def _ends(self, sheet: Sheet) -> list[tuple[str, str, Floats]]:
+        return _ends(sheet.view.panel, sheet.crs, *self._spacing(sheet))
 
     def _label(self, words: str, x: float, y: float, edge: str, sheet: Sheet) -> Iterator[SheetMark]:
         """Yield the tick and the label at a point on the left or lower edge of the panel. x and y are in pixels."""

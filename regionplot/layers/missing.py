@@ -15,7 +15,7 @@ from typing_extensions import override
 from regionplot.geo.grid import GridGeometry
 from regionplot.geo.outside import NOTHING, Outside, dashed, outside_of
 from regionplot.layers.base import Layer, LayerSettings, LoadContext, settings_digest
-from regionplot.layers.colorbar import end_of_short_bar
+from regionplot.layers.symbol_keys import end_of_symbol_keys
 from regionplot.settings.base import Color
 from regionplot.settings.config import Config
 from regionplot.settings.sheet import FontSize
@@ -146,8 +146,8 @@ def outside_of_map(grid: GridGeometry | None, sheet: Sheet) -> Outside:
 
 
 def end_of_keys(layout: Layout, entries: tuple[Entry, ...]) -> int | None:
-    """Return the right end of keys beside a short color bar, in pixels. Return None if there is no such bar."""
-    end, page = end_of_short_bar(layout), layout.page
+    """Return the right end of a short color bar and of keys, in pixels. Return None if there are none."""
+    end, page = end_of_symbol_keys(layout), layout.page
     for number, entry in enumerate(entries):
         if end is not None:
             end += page.pixels(_NEXT_GAP if number else _FIRST_GAP) + key_width(entry, page)

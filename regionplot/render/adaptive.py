@@ -76,7 +76,7 @@ def adapted_cells(cells: NDArray[np.int32], first: Bytes) -> AdaptedImage | None
         return None
     table = np.zeros(_CELLS, np.uint8)
     table[used] = nearest
-    return AdaptedImage(table[cells], np.rint(colors).astype(np.uint8))
+    return AdaptedImage(table.take(cells, mode="clip"), np.rint(colors).astype(np.uint8))
 
 
 def cells_of(pixels: Bytes) -> NDArray[np.int32]:

@@ -27,6 +27,7 @@ from regionplot.sheet.marks import (
     Path,
     Rectangle,
     SheetMark,
+    Strokes,
     Text,
 )
 
@@ -142,6 +143,14 @@ _MAKERS: dict[type, Callable[[Any, Any], Iterable[Artist]]] = {
     Image: _image,
     AxesCall: _call,
 }
+
+
+def strokes(mark: Strokes) -> Artist:
+    """Return the artist of lines in the frame of the sheet."""
+    path = Outline.make_compound_path(*(Outline(line) for line in mark.lines))
+    style: dict[str, Any] = {"facecolor": mark.facecolor or "none", "edgecolor": mark.color}
+    style |= {"linewidth": mark.linewidth, "capstyle": "butt", "joinstyle": "round"}
+    return patches.PathPatch(path, transform=IdentityTransform(), **style)
 
 
 def sheet_artist(mark: SheetMark, figure: Figure) -> Artist:

@@ -12,12 +12,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from regionplot.layers.base import Layer
-from regionplot.render.artists import sheet_artist
+from regionplot.render.artists import sheet_artist, strokes
 from regionplot.render.colorbar import add_colorbar
 from regionplot.render.sheets import Style
 from regionplot.render.style import plain_style
 from regionplot.sheet.layout import Layout
-from regionplot.sheet.marks import ColorBar
+from regionplot.sheet.marks import ColorBar, Strokes
 from regionplot.sheet.shifting import shifted
 from regionplot.writers.base import Bytes
 
@@ -56,6 +56,8 @@ def add_frame(
             moved = shifted(mark, offset)
             if isinstance(moved, ColorBar):
                 add_colorbar(figure, whole or layout, moved)
+            elif isinstance(moved, Strokes):
+                figure.add_artist(strokes(moved))
             else:
                 figure.add_artist(sheet_artist(moved, figure))
 

@@ -31,6 +31,10 @@ _FEW = 3
 """Maximum number of marks on a sheet that are drawn one by one. Equal rectangles are then drawn once for all maps."""
 
 
+_OPACITY = np.array([0, 0, 0, WHITE], np.uint8).view(np.uint32)[0]
+"""The bits of a pixel that hold its opacity. Comparing whole pixels is faster than reading every fourth byte."""
+
+
 class InkCanvas(Protocol):
     """A sheet of pixels on which marks are drawn."""
 
@@ -99,23 +103,30 @@ class InkDrawing:
         with canvas.style():
             marks = self._marks(self._layers, replace(sheet, title=""))
             watch.lap("clip")
-            ink = PanelInk(self._drawn_in_panel(marks.in_panel, sheet, channel))
-            labels = [mark for mark in marks.in_panel if isinstance(mark, Label) and mark.on_dark is not None]
-            if labels and self._has_dark_colors:
-                light = [mark.reversed() if isinstance(mark, Label) else mark for mark in marks.in_panel]
-                boxes, panel = _boxes(labels, sheet), sheet.view.box
-                drawn = self._drawn_in_panel(light, sheet, channel)
-                kept = labeled_pixels(boxes, (panel.height, panel.width))[drawn.pixels]
-                ink = replace(ink, reversed=Covered(drawn.pixels[kept], drawn.values[kept]), boxes=boxes)
+            ink = self._panel_ink(marks.in_panel, sheet, channel)
         watch.lap("stroke")
         return ink
 
-    def _drawn_in_panel(self, marks: Iterable[PanelArtists], sheet: Sheet, channel: int | None) -> Covered:
-        canvas = self._canvas()
-        pixels = canvas.buffer[canvas.slices(sheet.view.box)]
+    def _panel_ink(self, marks: Sequence[PanelArtists], sheet: Sheet, channel: int | None) -> PanelInk:
+        """Draw marks in a panel. Draw labels, and what lies above them, twice if labels can be light."""
+        canvas, panel = self._canvas(), sheet.view.box
+        pixels = canvas.buffer[canvas.slices(panel)]
         pixels.view(np.uint32).fill(PACKED_WHITE if channel is not None else 0)
-        canvas.draw_in_panel(marks, sheet.view)
-        return _painted(pixels) if channel is None else _covered(pixels, channel)
+        labels = [mark for mark in marks if isinstance(mark, Label) and mark.on_dark is not None]
+        if not labels or not self._has_dark_colors:
+            canvas.draw_in_panel(marks, sheet.view)
+            return PanelInk(_inked(pixels, channel))
+        first = marks.index(labels[0])
+        canvas.draw_in_panel(marks[:first], sheet.view)
+        below = pixels.copy()
+        canvas.draw_in_panel(marks[first:], sheet.view)
+        usual = _inked(pixels, channel)
+        pixels[...] = below
+        canvas.draw_in_panel(
+            [mark.reversed() if isinstance(mark, Label) else mark for mark in marks[first:]], sheet.view
+        )
+        boxes = _boxes(labels, sheet)
+        return PanelInk(usual, _inked(pixels, channel, labeled_pixels(boxes, (panel.height, panel.width))), boxes)
 
     def ink_on_sheet(self, sheet: Sheet, watch: Stopwatch) -> Covered:
         """Draw the ink on the sheet of a palette map on white: title and neatline."""
@@ -163,11 +174,18 @@ def _without_raster(sheet: Sheet) -> Sheet:
     )
 
 
-def _covered(pixels: Bytes, channel: int) -> Covered:
-    """Return the pixels of a box of the sheet that are darker than white in a channel, and their values."""
+def _covered(pixels: Bytes, channel: int, among: NDArray[np.bool_] | None = None) -> Covered:
+    """Return the pixels of a box of the sheet that are darker than white in a channel, and their values.
+
+    `among` limits the pixels to those that are True.
+    """
     values = pixels[..., channel].reshape(-1)
-    drawn = np.flatnonzero(values != WHITE)
+    drawn = _true_pixels(values != WHITE, among)
     return Covered(drawn, values[drawn])
+
+
+def _true_pixels(found: NDArray[np.bool_], among: NDArray[np.bool_] | None) -> NDArray[np.intp]:
+    return np.flatnonzero(found if among is None else found & among)
 
 
 def _boxes(labels: Iterable[Label], sheet: Sheet) -> NDArray[np.int32]:
@@ -176,11 +194,16 @@ def _boxes(labels: Iterable[Label], sheet: Sheet) -> NDArray[np.int32]:
     return np.array([(rows.start, rows.stop, columns.start, columns.stop) for rows, columns in areas], np.int32)
 
 
-def _painted(pixels: Bytes) -> Covered:
+def _painted(pixels: Bytes, among: NDArray[np.bool_] | None = None) -> Covered:
     """Return the pixels of a box of a transparent sheet that are painted, with their color and opacity."""
     packed = pixels.view(np.uint32).reshape(-1)
-    drawn = np.flatnonzero(pixels[..., 3])
+    drawn = _true_pixels((packed & _OPACITY) != 0, among)
     return Covered(drawn, packed[drawn])
+
+
+def _inked(pixels: Bytes, channel: int | None, among: NDArray[np.bool_] | None = None) -> Covered:
+    """Return the pixels with ink, on white or on a transparent sheet. See `_covered` and `_painted`."""
+    return _painted(pixels, among) if channel is None else _covered(pixels, channel, among)
 
 
 def _on_top_of_each_other(drawn: Sequence[Covered]) -> Covered:

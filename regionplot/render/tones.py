@@ -90,7 +90,7 @@ class ToneMaps:
             tones += light.levels
         if self._hatch is not None:
             tones[hatched_pixels(sheet.codes == self._scale.nodata, self._hatch.spacing)] = len(table) - 1
-        panel, covered = table[tones], ink.panel.on(self._luminances, sheet.codes)
+        panel, covered = table.take(tones, mode="clip"), ink.panel.on(self._luminances, sheet.codes)
         _blend(panel, colors[tones.reshape(-1)[covered.pixels]], covered)
         cells = self._frame_cells.copy()
         cells[sheet.place] = panel

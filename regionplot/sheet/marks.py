@@ -282,6 +282,20 @@ class ColorBar:
     """True: the label is above the left end of the bar. False: it is below the middle of the bar."""
 
 
+@dataclass(frozen=True, slots=True)
+class Strokes:
+    """Lines or areas in the frame of the sheet, in pixels from its lower left corner: symbols of a key."""
+
+    lines: tuple[tuple[tuple[float, float], ...], ...]
+    """x and y of the vertices of each line."""
+    color: str
+    linewidth: float
+    """Line width in points."""
+    facecolor: str | None = None
+    """Color of the areas inside the lines. None: no color."""
+
+
 PanelMark = ScaleImage | Shade | Hatch | Path | Markers | Label | Barbs | Image | AxesCall
 SheetMark = Rectangle | Text
-Mark = PanelMark | SheetMark | ColorBar
+FrameMark = SheetMark | ColorBar | Strokes
+Mark = PanelMark | FrameMark

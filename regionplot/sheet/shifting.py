@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from regionplot.sheet.layout import Box
-from regionplot.sheet.marks import ColorBar, Label, Mark, Rectangle, Text
+from regionplot.sheet.marks import ColorBar, Label, Mark, Rectangle, Strokes, Text
 from regionplot.sheet.view import View
 
 M = TypeVar("M", bound=Mark)
@@ -31,6 +31,8 @@ def shifted(mark: M, offset: tuple[int, int]) -> M:
         return replace(mark, x=mark.x + dx, y=mark.y + dy)
     if isinstance(mark, Rectangle | ColorBar):
         return replace(mark, box=_shifted_box(mark.box, offset))
+    if isinstance(mark, Strokes):
+        return replace(mark, lines=tuple(tuple((x + dx, y + dy) for x, y in line) for line in mark.lines))
     return mark
 
 

@@ -68,7 +68,7 @@ def in_pixels(sheet: Sheet, path: Path) -> list[np.ndarray]:
 def test_lines_are_those_of_matplotlib(contours, levels: dict[str, Any]) -> None:
     sheet, marks = contours(REGION, labels=False, casing="none", min_length=0, **levels)
     found = shapely.MultiLineString([line for path in marks[:2] for line in in_pixels(sheet, path)])
-    layer = Contours.load(Contours.Settings(**levels), None)  # type: ignore[arg-type]
+    layer = Contours(Contours.Settings(**levels), None, "")
     at_nodes = layer.values(sheet)
     assert at_nodes is not None
     values = at_nodes.blurred
@@ -219,7 +219,7 @@ def test_hatching_stays_in_its_areas_and_is_the_same_on_neighboring_maps(contour
         found.append(np.unique(np.round(points, 4), axis=0).tolist())
     assert len(found[0]) > 10
     assert found[0] == found[1]
-    assert Contours.load(Contours.Settings(casing="none", hatch=["none", "none", kind], **FILLED), None).inks()
+    assert Contours(Contours.Settings(casing="none", hatch=["none", "none", kind], **FILLED), None, "").inks()
 
 
 def test_another_raster_can_have_another_grid_and_units(contours, load, write_raster) -> None:
@@ -312,7 +312,7 @@ def test_classes_and_true_color_have_no_contours(load, write_raster) -> None:
 def test_lines_are_those_of_gmt(contours, tmp_path) -> None:
     """grdcontour traces the same nodes. It also interpolates linearly between nodes."""
     sheet, marks = contours(REGION, levels=[1001.5, 1017, 1030], labels=False, casing="none", min_length=0, smooth=0)
-    layer = Contours.load(Contours.Settings(levels=[1001.5, 1017, 1030], smooth=0), None)  # type: ignore[arg-type]
+    layer = Contours(Contours.Settings(levels=[1001.5, 1017, 1030], smooth=0), None, "")
     at_nodes = layer.values(sheet)
     assert at_nodes is not None
     (x, y), grid = at_nodes.grid.nodes, tmp_path / "nodes.nc"
