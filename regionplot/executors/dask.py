@@ -210,7 +210,7 @@ def _connect(stack: ExitStack, cluster: Any, workers: int) -> Any:
             warn_if_unencrypted(str(cluster))
             _check_address(str(cluster))
         return stack.enter_context(distributed.Client(cluster, set_as_default=False))
-    except (OSError, ValueError, TypeError, OverflowError, ImportError) as error:  # dask raises all of them
+    except (OSError, ValueError, TypeError, OverflowError, ImportError, RuntimeError) as error:  # dask raises them all
         if cluster is None:
             raise ExecutorError(f"the local dask cluster cannot be started: {error}") from error
         raise ExecutorError(f"there is no dask cluster at {cluster}: {error}; check the address") from error
@@ -357,7 +357,10 @@ def _run_job(loaded: LoadedTask[J], job: J) -> tuple[str, Any]:
     loaded.load()
     if loaded.error is not None:
         return "broken", loaded.error
-    outcome = run_job(loaded.task, job)
+    try:
+        outcome = run_job(loaded.task, job)
+    except BaseException as error:  # KeyboardInterrupt would end the worker, and GeneratorExit the thread of the client
+        outcome = Outcome(job, failure=failure_from_error(error), pid=os.getpid())
     return "done", (outcome.value, outcome.failure, outcome.seconds, outcome.pid)
 
 
