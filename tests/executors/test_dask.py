@@ -50,6 +50,20 @@ print(json.dumps([(o.job, o.failure and [o.failure.cause, o.failure.message]) fo
 """
 
 
+_DEATHS = """
+settings = WorkerSettings(retries=1, max_deaths=3)
+run = DaskExecutor(1, settings).run(Act(Path(sys.argv[1])), (each for each in ["kill"] * 50))
+first = next(run)
+run.close()
+print(json.dumps([first.failure.cause, len((Path(sys.argv[1]) / "starts").read_text().split()) < 6]))
+"""
+
+
+def test_a_run_stops_after_some_consecutive_deaths(tmp_path):
+    """Otherwise each of the jobs kills a worker before the first job is retried."""
+    assert run(_DEATHS, tmp_path) == ["killed", True]
+
+
 def failures_of(folder, workers, retries, *jobs):
     outcomes = run(_JOBS, folder, json.dumps([workers, retries, *jobs]))
     assert sorted(job for job, _ in outcomes) == sorted(jobs), "a job has no outcome or several"
