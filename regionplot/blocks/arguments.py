@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from regionplot.blocks.coverage import Coverage
 from regionplot.blocks.grid import Block, BlockGrid
 from regionplot.executors.base import WorkerSettings
 from regionplot.geo.grid import Window
@@ -47,8 +48,7 @@ def check_executor(executor: Any) -> None:
     """Raise TypeError if an executor cannot be a name, an address or a client of a dask cluster."""
     if isinstance(executor, str):
         return
-    has_wrong_type = executor is None or isinstance(executor, bool | int | float | bytes | list | tuple | dict | set)
-    if has_wrong_type or (callable(getattr(executor, "shutdown", None)) and not hasattr(executor, "scheduler_info")):
+    if not (hasattr(executor, "scheduler_info") and hasattr(executor, "submit")):
         raise TypeError(
             f"executor must be a name such as 'auto' or 'fork', or the address or client of a dask cluster, "
             f"not {executor!r}"
@@ -59,7 +59,7 @@ def check_bands(bands: Any) -> tuple[int, ...] | None:
     """Return the numbers of bands as a tuple, or None. Raise TypeError or ValueError for other forms."""
     if bands is None:
         return None
-    if isinstance(bands, str | bytes) or not isinstance(bands, Iterable):
+    if isinstance(bands, str | bytes | set | frozenset | Mapping) or not isinstance(bands, Iterable):
         raise TypeError(f"bands must be a sequence of band numbers, such as [1, 2], not {bands!r}")
     listed = list(bands)
     if not all(map(is_integer, listed)):
@@ -94,11 +94,22 @@ def check_profile(profile: Any) -> None:
     beside = [name for name in profile if name.lower() in ("tfw", "worldfile", "rpb", "rpctxt")]
     if beside:
         raise ValueError(f"profile has the key {beside[0]!r}, which would write a second file; leave it out")
+    _check_transform(profile.get("transform"))
     for name in {"count", "height", "width"} & profile.keys():
         value = profile[name]
         if not is_integer(value) or value < 1:
             kind = ValueError if is_integer(value) else TypeError
             raise kind(f"the {name} in profile must be a positive integer, not {value!r}")
+
+
+def _check_transform(transform: Any) -> None:
+    """Raise TypeError if a transform in a profile is neither None nor six numbers, as an `affine.Affine` is."""
+    try:
+        is_valid = transform is None or (len(transform) in (6, 9) and all(map(math.isfinite, transform)))
+    except TypeError:
+        is_valid = False
+    if not is_valid:
+        raise TypeError(f"transform in profile must be an affine.Affine, not {transform!r}")
 
 
 def check_limits(worker_settings: Any, observer: Any) -> None:
@@ -235,6 +246,10 @@ def blocks_of(grid: Any, default: BlockGrid, halo: int, shape: tuple[int, int]) 
         raise TypeError(f"grid must be {GRID_FORMS}, not {grid!r}")
     entries = list(grid)
     if len(entries) == 2 and all(map(is_integer, entries)):
+        if isinstance(grid, set | frozenset):
+            raise TypeError(f"grid must be {GRID_FORMS}, not {grid!r}, because a set has no order")
+        if min(entries) < 1:
+            raise ValueError(f"grid is {grid!r}, but a block needs at least one row and one column")
         return BlockGrid(*shape, int(entries[0]), int(entries[1]), halo, reference=default.reference)
     if not entries:
         raise ValueError("grid has no windows; an iterator of windows can be used only once")
@@ -289,13 +304,6 @@ def _window_of_ranges(ranges: Any) -> Window:
 
 def check_windows(windows: Sequence[Window], height: int, width: int) -> None:
     """Refuse windows outside of the raster, and windows that overlap, because blocks are written in any order."""
-    whole = Window(0, 0, height, width)
-    active: list[Window] = []
-    for window in sorted(windows, key=lambda w: (w.row_off, w.col_off)):
-        if window.intersection(whole) != window:
-            raise ValueError(f"{window} is empty or not within the raster of {height} rows and {width} columns")
-        active = [other for other in active if other.row_off + other.height > window.row_off]
-        for other in active:
-            if other.intersection(window):
-                raise ValueError(f"windows must not overlap: {other} and {window}")
-        active.append(window)
+    covered = Coverage(height, width)
+    for window in sorted(windows, key=lambda window: (window.row_off, window.col_off)):  # sorted, this is faster
+        covered.add(window)

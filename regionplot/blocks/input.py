@@ -61,6 +61,8 @@ class Input:
         level = opening.get("OVERVIEW_LEVEL", 0)
         if not is_integer(level) and not (isinstance(level, str) and level.removesuffix(" only").isdigit()):
             raise TypeError(f"overview_level in open_options must be an integer of at least 0, not {level!r}")
+        if is_integer(level) and level < 0:
+            raise ValueError(f"overview_level in open_options must be an integer of at least 0, not {level!r}")
         object.__setattr__(self, "path", Path(self.path))
         object.__setattr__(self, "bands", check_bands(self.bands))
         object.__setattr__(self, "open_options", opening)

@@ -139,4 +139,15 @@ class _MaskFunction:
         if self.nodata is not None:
             return ~is_valid(values, self.nodata)
         missing: NDArray[np.bool_] = is_nan(values) | (dataset.read_masks(bands, window=window) == 0)
+        for number, band in enumerate(bands):
+            if _is_alpha(dataset, band):  # GDAL has no mask for the alpha band itself
+                missing[number] |= values[number] == 0
         return missing
+
+
+def _is_alpha(dataset: Any, band: int) -> bool:
+    """Return True if a band is the alpha band that GDAL uses as the mask of the other bands."""
+    import rasterio  # noqa: PLC0415
+
+    uses_alpha = any(rasterio.enums.MaskFlags.alpha in flags for flags in dataset.mask_flag_enums)
+    return uses_alpha and dataset.colorinterp[band - 1] == rasterio.enums.ColorInterp.alpha

@@ -123,14 +123,14 @@ class BlockRunner:
         """
         check_executor(executor)
         check_workers(workers)
-        if not isinstance(executor, str) or "://" in executor:
-            name, cluster = connect_executor(executor)
-            return cls(cluster, name)
-        count = count_workers(workers, jobs)
-        name = _choose_executor(executor, count, function)
         limits = replace(
             worker_settings, max_deaths=min(worker_settings.max_deaths, _MAX_DEATHS), jobs_ahead=JOBS_AHEAD
         )
+        if not isinstance(executor, str) or "://" in executor:
+            name, cluster = connect_executor(executor, limits)
+            return cls(cluster, name)
+        count = count_workers(workers, jobs)
+        name = _choose_executor(executor, count, function)
         return cls(make_executor(name, count, limits), name)
 
     def run(

@@ -79,15 +79,15 @@ def prepare_selector(
     RasterError
         If a raster cannot be read, a raster lacks the band, the rasters are not on one grid, or the output cannot be
         written completely.
-    ValueError
-        If there are no bands.
+    TypeError, ValueError
+        If there are no bands, an argument has a wrong type, or the output is also an input.
     """
     if not bands:
         raise ValueError("there are no bands; pass at least one raster")
     check_names("prepare_selector", options, MASK_OPTIONS)
     check_value("nodata", nodata)
-    chosen = [_raster_and_band(item) for item in bands]
-    extra = None if extra_mask is None else _raster_and_band(extra_mask)
+    chosen = [_raster_and_band("each of bands", item) for item in bands]
+    extra = None if extra_mask is None else _raster_and_band("extra_mask", extra_mask)
     paths = list(dict.fromkeys(path for path, _ in [*chosen, *([extra] if extra else [])]))
     Sources.on_one_grid(paths)
     for path, band in [*chosen, *([extra] if extra else [])]:
@@ -101,17 +101,19 @@ def prepare_selector(
     if output is None:
         return fill_array(function, paths, dtype=np.uint8, **options).view(np.bool_)
     output = check_path("output", output)
+    if output.resolve() in [path.resolve() for path in paths]:
+        raise ValueError(f"output is {output}, which is also an input that the selector would replace; name another")
     profile = {**MASK_PROFILE, **mask_changes(options.pop("profile", None))}
     return process_blocks(_MaskOf(function), paths, output, profile=profile, **options)
 
 
-def _raster_and_band(item: Bands) -> tuple[Path, int | None]:
+def _raster_and_band(name: str, item: Bands) -> tuple[Path, int | None]:
     """Return the path and the band of an argument. The band is None for all bands."""
     if isinstance(item, str | Path):
         return Path(item), None
     if isinstance(item, tuple | list) and len(item) == 2 and isinstance(item[0], str | Path) and is_integer(item[1]):
         return Path(item[0]), int(item[1])
-    raise TypeError(f"a band must be a path or a pair (path, number of the band), not {item!r}")
+    raise TypeError(f"{name} must be a path or a pair (path, number of the band), not {item!r}")
 
 
 def mask_changes(profile: Any) -> Mapping[str, Any]:

@@ -154,7 +154,7 @@ class BlockTask(BlockWorker):
             return BlockResult(self.reduction.summarize(_core_of(_masked(result), job), job), None)
         if self.dtype is None and not _is_raster(result, job):
             return BlockResult(result, None)
-        if self.dtype is None and self.read == "masked" and isinstance(result, np.ma.MaskedArray):
+        if self.dtype is None and type(result) is not np.ndarray and isinstance(result, np.ma.MaskedArray):
             return BlockResult(_core_of(result, job), None)
         values = self._converted(_core_of(_masked(result) if self.read == "masked" else _plain(result), job))
         checksum = None if self.dtype is None else checksum_of(values)

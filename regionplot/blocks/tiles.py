@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -362,16 +362,26 @@ class _FilesTask:
     def load(self) -> None:
         """Load nothing. Each tile is a separate raster."""
 
-    def __call__(self, job: _TileJob) -> None:
+    def __call__(self, job: _TileJob) -> Path:
+        """Return the folder with the result of one tile, and the files that the function wrote beside it."""
         with os_errors_as_raster_errors(job.target):
             own = Path(tempfile.mkdtemp(dir=self.folder))
         target = own / job.target.name
         self.function(job.source, target)
         if not target.is_file():
             raise BlockError(f"the function wrote no file {target}; write the result to the second path")
-        with os_errors_as_raster_errors(job.target):
-            for file in sorted(own.iterdir(), key=lambda file: file == target):  # the result itself is moved last
-                file.replace(job.target.with_name(file.name))
+        return own
+
+
+def _move_files(folder: Path, target: Path) -> list[Path]:
+    """Move all files of a folder to the folder of a result. Return the files that did not exist there."""
+    new = []
+    with os_errors_as_raster_errors(target):
+        for file in sorted(folder.iterdir(), key=lambda file: file.name == target.name):  # the result is moved last
+            moved = target.with_name(file.name)
+            new += [] if moved.exists() else [moved]
+            file.replace(moved)
+    return new
 
 
 def _run_files(task: Any, jobs: Sequence[Any], options: dict[str, Any]) -> None:
@@ -380,16 +390,19 @@ def _run_files(task: Any, jobs: Sequence[Any], options: dict[str, Any]) -> None:
     function = getattr(task, "function", None)
     runner = BlockRunner.of(len(jobs), function, **options)
     check_sendable(runner.name, function=function, **getattr(task, "options", {}))
-    existing = {job.target for job in jobs if job.target.exists()}
+    new = [job.target for job in jobs if not job.target.exists()]
     try:
         with closing(runner.executor.run(task, jobs)) as outcomes:  # type: ignore[type-var]  # it is a generator
             for outcome in outcomes:
                 if outcome.failure is not None:
-                    raise block_error(outcome.failure, Place(file=str(outcome.job.target)))
+                    place = Place(file=str(outcome.job.target))
+                    raise block_error(outcome.failure, place) from outcome.failure.error
+                if outcome.value is not None:
+                    new += _move_files(outcome.value, outcome.job.target)
     except BaseException:
-        for job in jobs:
-            if job.target not in existing:
-                job.target.unlink(missing_ok=True)
+        for path in new:
+            with suppress(OSError):  # an error here must not hide the first error
+                path.unlink(missing_ok=True)
         raise
     finally:
         remove_stale_temporaries({job.target.parent for job in jobs})

@@ -49,7 +49,7 @@ class SharedBuffers:
 
         The array lasts until `JOBS_AHEAD` more arrays have been stored.
         """
-        if array.nbytes < _SMALLEST or array.dtype.hasobject:
+        if array.nbytes < _SMALLEST or array.dtype.kind in "OV":  # the code of records lacks their fields
             return array
         return next(self._files).put(array)
 

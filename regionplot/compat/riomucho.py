@@ -1,13 +1,13 @@
 """Run programs of rio-mucho 1.0.0 unchanged: `from regionplot.compat import riomucho`.
 
 The function is called for the same windows with the same data, and rasterio converts the results, so the cells are
-equal. There are four differences. The old output stays until the new output is complete. The windows must not overlap.
-Inputs are local files in the formats of this package. A failing function raises `BlockError`.
+equal. There are five differences. The old output stays until the new output is complete. The windows must not overlap.
+Inputs are local files in the formats of this package. `MuchoChildError` is `BlockError`. No `.aux.xml` is written.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +34,8 @@ def _get_windows(path: str) -> list[list[Any]]:
 
 
 utils = SimpleNamespace(array_stack=stack_arrays, getOptions=_get_options, getWindows=_get_windows)
-_MODES: dict[str, Callable[[list[Any]], Any]] = {"simple_read": list, "array_read": stack_arrays, "manual_read": list}
+MuchoChildError = BlockError
+_MODES: dict[str, Any] = {"simple_read": list, "array_read": stack_arrays, "manual_read": None}
 
 
 @dataclass
@@ -45,7 +46,7 @@ class RioMucho:
     outpath_or_dataset: Any
     run_function: Callable[..., Any]
     mode: str = "simple_read"
-    windows: Sequence[Any] | None = None
+    windows: Iterable[Any] | None = None
     options: dict[str, Any] | None = None
     global_args: Any = None
 
@@ -64,7 +65,7 @@ class RioMucho:
 
     def run(self, processes: int = 4) -> None:
         """Process all windows with a number of processes. Raise errors like `process_blocks`."""
-        windows = self.windows or utils.getWindows(self.inpaths[0])
+        windows = list(self.windows or []) or utils.getWindows(self.inpaths[0])
         grid = [window_of(window) for window, _ in windows]
         jobs = {(at.row_off, at.col_off): job for at, job in zip(grid, windows, strict=True)}
         with ExitStack() as stack:
@@ -82,16 +83,17 @@ class RioMucho:
 
     def _open_output(self, stack: ExitStack) -> tuple[Path, Any]:
         """Return the file that is written, and the open dataset. The stack closes the dataset."""
-        stack.enter_context(gdal_options())
         if hasattr(self.outpath_or_dataset, "write"):
-            return Path(self.outpath_or_dataset.name), stack.enter_context(self.outpath_or_dataset)
+            stack.callback(self.outpath_or_dataset.close)  # last, because it also ends an environment of its own
+            stack.enter_context(gdal_options())
+            return Path(self.outpath_or_dataset.name), self.outpath_or_dataset
+        stack.enter_context(gdal_options())
         output = Path(self.outpath_or_dataset)
         stack.enter_context(os_errors_as_raster_errors(output))
         file = stack.enter_context(atomic_replace(output, new_run()))
         return file, stack.enter_context(create_raster(file, self.options or utils.getOptions(self.inpaths[0])))
 
     def _call(self, datasets: Sequence[Any], window: Any, ij: Any) -> Any:
-        if self.mode == "manual_read":
-            return self.run_function(datasets, window, ij, self.global_args)
-        arrays = [dataset.read(window=window) for dataset in datasets]
-        return self.run_function(_MODES[self.mode](arrays), window, ij, self.global_args)
+        read = _MODES[self.mode]
+        data = datasets if read is None else read([dataset.read(window=window) for dataset in datasets])
+        return self.run_function(data, window, ij, self.global_args)

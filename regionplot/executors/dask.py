@@ -35,7 +35,7 @@ from regionplot.executors.base import (
     run_job,
     start_task_worker,
 )
-from regionplot.executors.jobs import PendingJob
+from regionplot.executors.jobs import RETRYABLE_CAUSES, PendingJob
 from regionplot.system.threads import thread_pool, wait_for_exit
 
 logger = logging.getLogger(__name__)
@@ -79,7 +79,7 @@ class DaskExecutor:
     Settings: ClassVar[type[WorkerSettings]] = WorkerSettings
 
     @classmethod
-    def at(cls, cluster: Any) -> DaskExecutor:
+    def at(cls, cluster: Any, settings: WorkerSettings | None = None) -> DaskExecutor:
         """Return an executor for a running cluster.
 
         Raises
@@ -90,7 +90,8 @@ class DaskExecutor:
         with ExitStack() as stack:
             stack.callback(_end_idle_thread, threading.enumerate())
             client = _connect(stack, cluster, 0)
-            return cls(max(1, sum(client.nthreads().values())), cluster=cluster)
+            workers = max(1, sum(client.nthreads().values()))
+            return cls(workers, settings or WorkerSettings(), cluster=cluster)
 
     @classmethod
     def unavailable(cls) -> str | None:
@@ -116,7 +117,7 @@ class DaskExecutor:
         with ExitStack() as stack:
             stack.callback(_end_idle_thread, threading.enumerate())
             client = _connect(stack, self.cluster, self.workers)
-            run = _ClusterRun(client, task, self.settings.retries)
+            run = _ClusterRun(client, task, self.settings)
             stack.callback(run.end)
             yield from run.outcomes(chain(first, waiting), self.workers if self.cluster is None else 2 * self.workers)
             while run.retries:
@@ -129,13 +130,15 @@ class _ClusterRun(Generic[J]):
 
     client: Any
     task: Task[J]
-    max_retries: int
+    settings: WorkerSettings
     loaded: Any = None
     """Future of the task that all workers share."""
     key: str = ""
     """Key of the task that was sent last."""
     running: dict[Any, PendingJob[J]] = field(default_factory=dict)
     retries: deque[PendingJob[J]] = field(default_factory=deque)
+    deaths: int = 0
+    """Number of consecutive jobs whose workers died."""
 
     def outcomes(self, jobs: Iterable[PendingJob[J]], at_once: int) -> Iterator[Outcome[J]]:
         """Run jobs and yield their outcomes. Jobs that must be retried are added to `retries`.
@@ -159,10 +162,13 @@ class _ClusterRun(Generic[J]):
     def _finish_or_retry(self, job: PendingJob[J], future: Any) -> Iterator[Outcome[J]]:
         """Yield the outcome of a finished job, unless the job is to be retried because its worker died."""
         outcome = _outcome(future, job.job)
+        is_death = outcome.failure is not None and outcome.failure.cause in RETRYABLE_CAUSES
+        self.deaths = self.deaths + 1 if is_death else 0
+        retries = self.settings.retries if self.deaths < self.settings.max_deaths else 0
         if outcome.failure is not None and outcome.failure.cause == _LOST and job.losses < _MAX_LOSSES:
             job.losses += 1
             self._submit(job)
-        elif job.needs_retry(outcome.failure, self.max_retries):
+        elif job.needs_retry(outcome.failure, retries):
             self.retries.append(job)
         else:
             yield replace(outcome, failure=job.describe_failure(outcome.failure))
@@ -210,7 +216,7 @@ def _connect(stack: ExitStack, cluster: Any, workers: int) -> Any:
             warn_if_unencrypted(str(cluster))
             _check_address(str(cluster))
         return stack.enter_context(distributed.Client(cluster, set_as_default=False))
-    except (OSError, ValueError, TypeError, OverflowError, ImportError) as error:  # dask raises all of them
+    except (OSError, ValueError, TypeError, OverflowError, ImportError, RuntimeError) as error:  # dask raises them all
         if cluster is None:
             raise ExecutorError(f"the local dask cluster cannot be started: {error}") from error
         raise ExecutorError(f"there is no dask cluster at {cluster}: {error}; check the address") from error
@@ -357,7 +363,10 @@ def _run_job(loaded: LoadedTask[J], job: J) -> tuple[str, Any]:
     loaded.load()
     if loaded.error is not None:
         return "broken", loaded.error
-    outcome = run_job(loaded.task, job)
+    try:
+        outcome = run_job(loaded.task, job)
+    except BaseException as error:  # KeyboardInterrupt would end the worker, and GeneratorExit the thread of the client
+        outcome = Outcome(job, failure=failure_from_error(error), pid=os.getpid())
     return "done", (outcome.value, outcome.failure, outcome.seconds, outcome.pid)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from types import SimpleNamespace
 
 import block_functions as functions
@@ -53,6 +54,8 @@ WRONG = {
     "executor none": ({"executor": None}, TypeError, "executor"),
     "executor number": ({"executor": 2}, TypeError, "executor"),
     "executor list": ({"executor": ["fork"]}, TypeError, "executor"),
+    "executor path": ({"executor": Path("fork")}, TypeError, "executor .*fork"),
+    "executor object": ({"executor": SimpleNamespace(scheduler_info=1)}, TypeError, "executor .*scheduler_info"),
     "executor true": ({"executor": True}, TypeError, "executor"),
     "workers zero": ({"workers": 0}, ValueError, "workers .* not 0"),
     "workers negative": ({"workers": -1}, ValueError, "workers .* not -1"),
@@ -81,7 +84,11 @@ WRONG = {
     "grid of texts": ({"grid": ["a", "b"]}, TypeError, "grid .* 'a'"),
     "grid of none": ({"grid": [None]}, TypeError, "grid .* None"),
     "grid of fractions": ({"grid": HALVES}, ValueError, "fractions of cells"),
-    "grid of zero rows": ({"grid": (0, 10)}, ValueError, "at least one row"),
+    "grid of zero rows": ({"grid": (0, 10)}, ValueError, r"grid is \(0, 10\), .* at least one row"),
+    "grid of numbers without order": ({"grid": {10, 20}}, TypeError, "grid .* a set has no order"),
+    "bands without order": ({"bands": {1, 2}}, TypeError, "bands .* {1, 2}"),
+    "bands mapping": ({"bands": {1: 2}}, TypeError, "bands .* {1: 2}"),
+    "overview negative": ({"open_options": {"overview_level": -1}}, ValueError, "overview_level .* -1"),
     "grid outside": ({"grid": [Window(80, 60, 40, 40)]}, ValueError, "not within the raster"),
     "grid of another raster": ({"grid": BlockGrid(10, 10, 5, 5)}, ValueError, "the grid has"),
     "read": ({"read": "array"}, ValueError, "read must be"),
@@ -104,6 +111,10 @@ WRONG = {
     "profile list": ({"profile": ["dtype"]}, TypeError, r"profile must be a mapping .* \['dtype'\]"),
     "profile text": ({"profile": "COG"}, TypeError, "profile must be a mapping .* 'COG'"),
     "profile count text": ({"profile": {"count": "two"}}, TypeError, "count in profile .* 'two'"),
+    "profile transform short": ({"profile": {"transform": (1, 2, 3)}}, TypeError, r"transform .* \(1, 2, 3\)"),
+    "profile transform number": ({"profile": {"transform": 3}}, TypeError, "transform in profile .* 3"),
+    "profile transform nan": ({"profile": {"transform": [np.nan] * 6}}, TypeError, "transform in profile .* nan"),
+    "profile transform text": ({"profile": {"transform": "abcdef"}}, TypeError, "transform in profile .* 'abcdef'"),
     "profile count zero": ({"profile": {"count": 0}}, ValueError, "count in profile .* 0"),
     "limits mapping": ({"worker_settings": {"timeout": 3}}, TypeError, "worker_settings must be .* {'timeout': 3}"),
     "limits none": ({"worker_settings": None}, TypeError, "worker_settings must be .* None"),

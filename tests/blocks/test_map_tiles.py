@@ -83,6 +83,7 @@ def test_a_function_of_files_runs_on_every_executor(grid_file, tmp_path, noise, 
         (functions.write_nothing, "wrote no file"),
         (functions.fail_in_files, "no such luck"),
         (functions.exit_in_files, "SystemExit: 3"),
+        (functions.add_one_or_fail, "no such luck"),
     ],
 )
 @pytest.mark.parametrize("executor", ["serial", "fork"])
@@ -91,10 +92,13 @@ def test_a_failing_function_of_files_leaves_the_old_results(grid_file, tmp_path,
     (tmp_path / "done").mkdir()
     old = tmp_path / "done" / tiles[0].name
     old.write_bytes(b"old")
-    with pytest.raises(BlockError, match=message):
+    with pytest.raises(BlockError, match=message) as caught:
         process_tiles(function, tiles, tmp_path / "done", read="files", executor=executor, workers=2)
     assert files_in(tmp_path / "done") == [old.name]
-    assert old.read_bytes() == b"old"
+    if function is not functions.add_one_or_fail:  # it writes a result before it fails for another tile
+        assert old.read_bytes() == b"old"
+    if function is functions.fail_in_files:
+        assert isinstance(caught.value.__cause__, ZeroDivisionError)
 
 
 def test_arguments_that_a_function_of_files_cannot_use_are_refused(grid_file, tmp_path):

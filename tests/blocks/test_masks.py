@@ -150,6 +150,13 @@ def test_a_nodata_value_is_compared_in_the_precision_of_the_cells(write_raster, 
     np.testing.assert_array_equal(compute_mask(write_raster(values), nodata), np.where(values == values[0, 0], 0, 255))
 
 
+@pytest.mark.parametrize("logic", ["any", "all"])
+def test_an_alpha_band_is_missing_where_it_is_zero(write_raster, logic):
+    alpha = np.random.default_rng(2).choice([0, 200], (8, 9)).astype(np.uint8)
+    path = write_raster(np.stack([np.ones_like(alpha)] * 3 + [alpha]), photometric="RGB", alpha="YES")
+    np.testing.assert_array_equal(compute_mask(path, logic=logic), np.where(alpha == 0, 0, 255))
+
+
 def test_large_integers_are_compared_exactly(write_raster):
     values = np.array([[2**53, 2**53 + 1, 2**62, 2**62 + 1]], np.int64)
     for nodata in (2**53 + 1, float(2**62), 5 + 1j, 2**70):

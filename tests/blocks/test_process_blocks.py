@@ -204,6 +204,18 @@ def test_an_output_function_can_keep_the_results(grid_file, noise, executor):
     np.testing.assert_array_equal(np.concatenate([array for _, array in kept], axis=1), noise * 2)
 
 
+@pytest.mark.parametrize("read", ["arrays", "masked", "stack"])
+def test_an_output_function_gets_masked_arrays(grid_file, noise, read):
+    kept = []
+    process_blocks(
+        functions.large_cells_masked, grid_file, lambda _, result: kept.append(result), read=read, halo=2,
+        grid=BlockGrid(70, 90, 70, 45), executor="serial",
+    )  # fmt: skip
+    expected = np.ma.masked_greater(noise, 0.5)
+    assert [result.shape for result in kept] == [(2, 70, 45)] * 2  # without the halo
+    np.testing.assert_array_equal(np.ma.getmaskarray(np.ma.concatenate(kept, axis=2)), np.ma.getmaskarray(expected))
+
+
 @pytest.mark.parametrize("executor", ["serial", "threads", "fork"])
 def test_an_array_is_filled(grid_file, noise, executor):
     options = {"dtype": "float32", "grid": BlockGrid(70, 90, 16, 32), "executor": executor, "workers": 2}

@@ -117,10 +117,22 @@ def test_unsuitable_bands_are_refused(write_raster, tmp_path):
     with pytest.raises(ValueError, match="no bands; pass at least one raster"):
         prepare_selector()
     for wrong in (3, (one, "two"), (one, 1, 2), None):
-        with pytest.raises(TypeError, match="a band must be a path or a pair"):
+        with pytest.raises(TypeError, match="bands must be a path or a pair"):
             prepare_selector(wrong)
     with pytest.raises(RasterError, match="there is no such file"):
         prepare_selector(one, extra_mask=tmp_path / "none.tif")
+
+
+def test_a_selector_does_not_replace_an_input(write_raster, tmp_path):
+    one, extra = (write_raster(np.ones((3, 3), np.uint8), name=name) for name in ("one.tif", "extra.tif"))
+    (tmp_path / "link.tif").symlink_to(one)
+    before = one.read_bytes()
+    for output in (one, extra, tmp_path / "link.tif"):
+        with pytest.raises(ValueError, match=rf"output is .*{output.name}, which is also an input"):
+            prepare_selector(one, extra_mask=extra, output=output)
+    with pytest.raises(TypeError, match="extra_mask must be a path or a pair"):
+        prepare_selector(one, extra_mask=3)
+    assert one.read_bytes() == before
 
 
 @pytest.mark.parametrize("logic", ["any", "all"])

@@ -57,7 +57,7 @@ def test_bands_that_do_not_fit_are_refused(write_raster):
         prepare_selector((path, 2), executor="serial")
     with pytest.raises(RasterError, match=r"small\.tif"):
         prepare_selector(path, small, executor="serial")
-    with pytest.raises(TypeError, match="a band must be a path or a pair"):
+    with pytest.raises(TypeError, match="bands must be a path or a pair"):
         prepare_selector(path, 5, executor="serial")
     with pytest.raises(ValueError, match="there are no bands"):
         prepare_selector()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import block_functions as functions
 import numpy as np
 import pytest
@@ -9,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from regionplot.blocks import BlockObserver, Sum, process_blocks
+from regionplot.blocks.arguments import check_windows
+from regionplot.blocks.coverage import Coverage
 from regionplot.blocks.sinks import WrittenBlocks
-from regionplot.blocks.streams import Coverage
 from regionplot.blocks.transport import JOBS_AHEAD
 from regionplot.geo.grid import Window
 
@@ -106,6 +109,15 @@ def test_windows_are_refused_if_they_cover_a_cell_twice_or_leave_the_grid(window
             continue
         with pytest.raises(ValueError, match=r"overlap|not within"):
             coverage.add(window)
+
+
+def test_many_windows_in_a_list_are_checked_quickly():
+    windows = [Window(row, column, 1, 1) for row in range(150) for column in range(150)]
+    start = time.process_time()
+    check_windows(windows, 150, 150)  # a comparison of each window with its row of windows takes 6 s
+    assert time.process_time() - start < 2
+    with pytest.raises(ValueError, match="overlap"):
+        check_windows([*windows, Window(149, 0, 1, 1)], 150, 150)
 
 
 def test_written_blocks_keep_windows_and_checksums():

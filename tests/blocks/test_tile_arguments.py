@@ -152,7 +152,7 @@ def test_creation_options_of_a_cog_are_those_of_the_output(grid_file, noise, tmp
     [
         (lambda: valid_selector(np.array(["a"])), TypeError, "must be arrays of numbers or booleans"),
         (lambda: valid_selector(np.ones(1), nodata="x"), TypeError, "nodata must be a number"),
-        (lambda: prepare_selector(("a.tif", 1.5)), TypeError, "a band must be a path or a pair"),
+        (lambda: prepare_selector(("a.tif", 1.5)), TypeError, "bands must be a path or a pair"),
         (lambda: prepare_selector("a.tif", read="arrays"), TypeError, r"prepare_selector\(\) got an unexpected"),
         (lambda: stack_arrays(None), TypeError, "arrays must be a sequence of arrays, not None"),
         (lambda: stack_arrays([np.ones(3)]), ValueError, r"array 1 has the shape \(3,\); its axes must be"),

@@ -57,6 +57,12 @@ def test_arrays_arrive_unchanged():
     assert len(list(Path("/proc/self/fd").iterdir())) <= before
 
 
+@pytest.mark.parametrize("dtype", [object, [("x", "f4"), ("y", "i8")], [("x", "f4"), ("y", object)], "V8"])
+def test_records_and_objects_are_sent_directly(dtype):
+    array = np.zeros(100_000, dtype)
+    assert SharedBuffers().put(array) is array
+
+
 def test_small_arrays_are_sent_directly():
     small = np.zeros(10)
     assert SharedBuffers().put(small) is small

@@ -103,15 +103,20 @@ def test_defaults_windows_and_open_datasets_are_those_of_rio_mucho(inputs, tmp_p
     reference(inputs, tmp_path / "plain.tif", simple, windows=windows, options=options, global_args={"divide": 2})
     np.testing.assert_array_equal(cells(tmp_path / "part.tif")[0], cells(tmp_path / "plain.tif")[0])
     target = rasterio.open(tmp_path / "open.tif", "w", **options)
-    run(riomucho, inputs, target, simple, "simple_read", 2, windows=windows)
+    run(riomucho, inputs, target, simple, "simple_read", 2, windows=iter(windows))
     assert target.closed
     np.testing.assert_array_equal(cells(tmp_path / "open.tif")[0], cells(tmp_path / "plain.tif")[0])
+    with rasterio.open(tmp_path / "entered.tif", "w", **options) as target:
+        run(riomucho, inputs, target, simple, "simple_read", 1, windows=tuple(windows))
+    np.testing.assert_array_equal(cells(tmp_path / "entered.tif")[0], cells(tmp_path / "plain.tif")[0])
 
 
 @pytest.mark.parametrize("processes", [1, 2])
 def test_a_failing_function_leaves_the_old_output(inputs, tmp_path, processes):
     def fail(*_):
         raise ZeroDivisionError("no such luck")
+
+    assert issubclass(riomucho.MuchoChildError, BlockError)  # for programs that catch the error of rio-mucho
 
     old = tmp_path / "old.tif"
     old.write_bytes(b"old")

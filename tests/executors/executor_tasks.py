@@ -97,7 +97,7 @@ def importing_environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
 
 
-def _raise(error: Exception) -> Any:
+def _raise(error: BaseException) -> Any:
     raise error
 
 
@@ -195,6 +195,8 @@ ACTIONS: dict[str, Callable[[Act, str], Any]] = {
     "kill": lambda *_: os.kill(os.getpid(), signal.SIGKILL),
     "crash": lambda *_: (faulthandler.disable(), os.kill(os.getpid(), signal.SIGSEGV)),
     "abort": lambda *_: (faulthandler.disable(), os.abort()),
+    "generator_exit": lambda *_: _raise(GeneratorExit()),
+    "keyboard": lambda *_: _raise(KeyboardInterrupt()),
     "exit": lambda *_: os._exit(0),
     "disconnect": lambda *_: (os.closerange(3, 256), time.sleep(600)),
     "note": lambda task, name: record(task.folder, name),

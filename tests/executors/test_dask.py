@@ -50,6 +50,20 @@ print(json.dumps([(o.job, o.failure and [o.failure.cause, o.failure.message]) fo
 """
 
 
+_DEATHS = """
+settings = WorkerSettings(retries=1, max_deaths=3)
+run = DaskExecutor(1, settings).run(Act(Path(sys.argv[1])), (each for each in ["kill"] * 50))
+first = next(run)
+run.close()
+print(json.dumps([first.failure.cause, len((Path(sys.argv[1]) / "starts").read_text().split()) < 6]))
+"""
+
+
+def test_a_run_stops_after_some_consecutive_deaths(tmp_path):
+    """Otherwise each of the jobs kills a worker before the first job is retried."""
+    assert run(_DEATHS, tmp_path) == ["killed", True]
+
+
 def failures_of(folder, workers, retries, *jobs):
     outcomes = run(_JOBS, folder, json.dumps([workers, retries, *jobs]))
     assert sorted(job for job, _ in outcomes) == sorted(jobs), "a job has no outcome or several"
@@ -272,3 +286,32 @@ def test_a_failed_connection_leaves_no_thread(tmp_path):
     assert all("; check the address" in text or "TLS expects" in text for text in messages)
     assert workers == 3
     assert closed == "the client of the dask cluster is closed; pass a connected client"
+
+
+_ENDS = """
+import distributed
+with distributed.Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None) as client:
+    outcomes = list(DaskExecutor.at(client).run(Act(Path(sys.argv[1])), ["generator_exit", "keyboard", "echo:1"]))
+print(json.dumps([o.failure and o.failure.cause for o in sorted(outcomes, key=lambda o: o.job)]))
+"""
+
+
+def test_exceptions_that_end_threads_and_programs_are_failures(tmp_path):
+    """GeneratorExit would end the thread of the client, which would then wait for ever."""
+    assert run(_ENDS, tmp_path) == [None, "GeneratorExit", "KeyboardInterrupt"]
+
+
+_NO_START = """
+import distributed
+def fails(*_args, **_options):
+    raise RuntimeError("Nanny failed to start.")
+distributed.LocalCluster = fails
+try:
+    list(DaskExecutor(1).run(Act(Path(sys.argv[1])), ["echo:1"]))
+except ExecutorError as error:
+    print(json.dumps(str(error)))
+"""
+
+
+def test_a_local_cluster_that_does_not_start_is_named(tmp_path):
+    assert run_alone(_NO_START, tmp_path) == "the local dask cluster cannot be started: Nanny failed to start."
