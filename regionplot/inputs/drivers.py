@@ -11,6 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from regionplot.errors import InputError, RasterError
+from regionplot.settings.remote_path import is_remote
 
 START_BYTES = 1024
 """Number of bytes that are read to identify a file. GDAL reads the same number."""
@@ -52,6 +53,8 @@ def raster_driver(path: Path) -> str:
     driver = driver or _text_driver(start) or ("SRTMHGT" if path.suffix.lower() == ".hgt" else None)
     if driver is None:
         raise RasterError(f"{path}: cannot be read as a raster: its format is not one of {_RASTER_KINDS}")
+    if driver == "netCDF" and is_remote(path):
+        raise RasterError(f"{path}: NetCDF and HDF5 files must be on a local disk; download the file, or use Zarr")
     return driver
 
 

@@ -23,6 +23,7 @@ from regionplot.runs.task import RenderTask
 from regionplot.runs.texts import has_searched_fonts
 from regionplot.settings.config import Config
 from regionplot.settings.field import FieldSettings
+from regionplot.settings.remote_path import is_remote
 
 _WHOLE = frozenset({"AAIGrid", "GRIB", "GTiff", "JP2OpenJPEG", "SRTMHGT", "netCDF"})
 """Drivers of formats whose data are in the file, or in files beside it that have the same name without the suffix."""
@@ -72,6 +73,8 @@ class RunMemory:
         task : RenderTask or None
             The task that drew the maps. None if no map was drawn.
         """
+        if is_remote(config.raster.path):
+            return
         marks = self._certain_marks(str(config.raster.path))
         if marks is None or not (is_up_to_date(report) and _is_plain(config, report)):
             return
