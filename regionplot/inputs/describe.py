@@ -44,6 +44,7 @@ from regionplot.inputs.reading import FileSource, fingerprint_of
 from regionplot.inputs.reordered import ReorderedDataset, can_read, read_positions
 from regionplot.inputs.samples import Source, samples_of, with_changes
 from regionplot.inputs.source import RasterInfo, RasterSource
+from regionplot.inputs.unpacked import is_compressed, unpacked
 from regionplot.registry import SOURCES
 from regionplot.settings.raster import RasterSettings
 from regionplot.settings.remote_path import is_remote
@@ -74,6 +75,8 @@ def open_source(settings: RasterSettings) -> RasterSource:
         from regionplot.inputs.difference import open_difference  # noqa: PLC0415 (few rasters are differences)
 
         return open_difference(settings, settings.minus)
+    if is_compressed(settings.path):
+        unpacked(settings.path, settings.max_cells)
     try:
         raster_driver(settings.path)
     except RasterError:
@@ -229,7 +232,7 @@ class OpenGrid:
         flags = NO_FLAGS if table or not is_plain else self._flags(tags, description, stored)
         return RasterInfo(
             path=self.path,
-            gdal_name=str(self.path) if is_remote(self.path) else dataset.name,
+            gdal_name=str(self.path) if is_remote(self.path) or is_compressed(self.path) else dataset.name,
             fingerprint=fingerprint_of(self.path),
             band=band,
             geometry=geometry,
@@ -305,6 +308,8 @@ def opened_grid(settings: RasterSettings) -> Iterator[OpenGrid]:
         If the file cannot be opened, or the settings do not select one variable.
     """
     path, chosen = settings.path, None
+    if is_compressed(path):
+        unpacked(path, settings.max_cells)
     with opened(path) as dataset:
         if dataset.driver == NETCDF:
             chosen = ChosenVariable.of(settings)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from regionplot.errors import RasterError, RasterReplacedError
+from regionplot.inputs.unpacked import is_compressed, unpacked
 from regionplot.settings.remote_path import RemotePath
 
 logger = logging.getLogger(__name__)
@@ -27,7 +28,15 @@ def options_for(path: Path) -> dict[str, str]:
 
 
 def gdal_name(path: Path) -> str | Path:
-    """Return the name with which GDAL opens a raster. For a remote object, the name can contain a signature."""
+    """Return the name with which GDAL opens a raster. For a remote object, the name can contain a signature.
+
+    Raises
+    ------
+    RasterError
+        If the raster is compressed, and cannot be unpacked.
+    """
+    if is_compressed(path):
+        return str(unpacked(path).name)
     return path.gdal_name if isinstance(path, RemotePath) else path
 
 
