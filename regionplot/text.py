@@ -204,9 +204,9 @@ def error_text(text: str) -> str:
         |   line 1
         | ValueError
     """
-    message, _, trace = text.partition(_TRACEBACK)
+    message, _, trace = without_secrets(text).partition(_TRACEBACK)
     if not trace:
-        return one_line(text)
+        return one_line(message)
     lines = [_TRACEBACK, *trace.strip("\n").splitlines()]
     return "\n".join([one_line(message.strip() or lines[-1]), *(f"    | {one_line(line)}" for line in lines)])
 
@@ -234,6 +234,20 @@ _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/{1,3}(?=[^/])|/vsi[a-z]+/?", re
 _WINDOWS_PATH = re.compile(r"([A-Za-z]):[\\/]|\\\\", re.ASCII)
 
 
+_SECRET_PARTS = re.compile(r"(\b[A-Za-z][A-Za-z0-9+.-]+:/{1,2})([^/@\s?#]*@)?([^\s?]*)(\?[^\s]*)?", re.ASCII)
+
+
+def without_secrets(text: str) -> str:
+    """Return a text in which no address has a password or a query, because a query can be a signature.
+
+    Examples
+    --------
+    >>> without_secrets("cannot read https://me:pw@example.org/snow.tif?X-Amz-Signature=abc here")
+    'cannot read https://example.org/snow.tif?... here'
+    """
+    return _SECRET_PARTS.sub(lambda found: f"{found[1]}{found[3]}{'?...' if found[4] else ''}", text)
+
+
 def path_text(path: str | Path) -> str:
     """Return a path for a message. If it is an address, add the slashes that `Path` has removed.
 
@@ -242,7 +256,7 @@ def path_text(path: str | Path) -> str:
     >>> path_text(Path("https://example.org/snow.tif"))
     'https://example.org/snow.tif'
     """
-    return re.sub(r"^([A-Za-z][A-Za-z0-9+.-]+):/(?=[^/])", _restore_slashes, str(path))
+    return without_secrets(re.sub(r"^([A-Za-z][A-Za-z0-9+.-]+):/(?=[^/])", _restore_slashes, str(path)))
 
 
 def _restore_slashes(scheme: re.Match[str]) -> str:

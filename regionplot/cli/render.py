@@ -31,6 +31,7 @@ def _check_seconds(_context: click.Context, _option: click.Parameter, seconds: f
 @click.option("-c", "--config", "config_file", metavar="FILE", type=click.Path(path_type=Path), help="Settings (TOML).")
 @click.option("--no-config", is_flag=True, help="Use no settings file.")
 @click.option("--raster", metavar="PATH", help="Raster to draw; sample:relief is built in.")
+@click.option("--allow-remote", is_flag=True, help="Allow addresses, such as s3://bucket/snow.tif, for the raster.")
 @click.option("--crs", metavar="CRS", help="CRS of the raster, such as EPSG:4326, instead of the CRS in its file.")
 @click.option("--band", metavar="N|NAME", help="Band to draw: its number, or its name.")
 @click.option("--variable", metavar="NAME", help="Variable of a NetCDF or HDF5 file to draw.")

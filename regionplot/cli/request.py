@@ -14,6 +14,7 @@ from regionplot.cli.display import Verbosity
 from regionplot.errors import ConfigError, Place, RegionplotError
 from regionplot.geo.region import Region
 from regionplot.system.files import exists
+from regionplot.text import without_secrets
 
 if TYPE_CHECKING:
     from regionplot.settings.config import Config
@@ -167,6 +168,7 @@ class Request:
 
 _OPTIONS = {
     ("raster", "path"): "--raster",
+    ("raster", "allow_remote"): "--allow-remote",
     ("raster", "crs"): "--crs",
     ("raster", "band"): "--band",
     ("raster", "variable"): "--variable",
@@ -201,7 +203,7 @@ def at_option(overrides: Mapping[str, Mapping[str, Any] | list[Any]], place: Pla
     if option is None or not (isinstance(section, list) or key in section):
         return place
     given = section[(place.number or 1) - 1] if isinstance(section, list) else section
-    return Place(option=f"{option} {given[key]}")
+    return Place(option=without_secrets(f"{option} {given[key]}"))
 
 
 def _overrides(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -210,6 +212,7 @@ def _overrides(options: Mapping[str, Any]) -> dict[str, Any]:
     sections: dict[str, dict[str, Any]] = {
         "raster": {
             "path": options["raster"],
+            "allow_remote": options["allow_remote"] or None,
             "crs": options["crs"],
             "band": int(band) if band and band.isdecimal() else band,
             "variable": options["variable"],

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from regionplot.errors import InputError
 from regionplot.settings.patterns import Pattern
+from regionplot.settings.remote_path import is_remote
 from regionplot.system.files import Fingerprint
 
 _POLL_INTERVAL = 0.02
@@ -47,6 +48,8 @@ def has_no_writer(path: Path, file_systems: Collection[str] = LOCAL_FILE_SYSTEMS
     file_systems : collection of str
         File systems on which a lease proves that there is no writer.
     """
+    if is_remote(path):  # a server shows an object only when it is complete
+        return True
     if sys.platform != "linux":
         return False
     import fcntl  # noqa: PLC0415 (POSIX)
@@ -163,6 +166,8 @@ class Arrivals:
     def _check(self) -> bool:
         """Return True if there is a new file and the file is complete."""
         now = time.monotonic()
+        if is_remote(self._path) and now - self._scan_time < self._settle:  # each check is a request
+            return False
         if now - self._scan_time >= self._scan_interval:
             self._path, self._scan_time = self._find(), now
         fingerprint = Fingerprint.of(self._path) if self._path else None

@@ -9,9 +9,13 @@ from collections.abc import Iterator
 from functools import lru_cache
 from io import RawIOBase
 from pathlib import Path
+from typing import BinaryIO
 
 from regionplot.errors import FeaturesError
 from regionplot.geo.crs_paths import path_in_crs, path_in_wkt
+from regionplot.inputs.tiff_texts import tiff_texts
+from regionplot.inputs.unpacked import is_compressed, unpacked
+from regionplot.settings.remote_path import is_remote
 from regionplot.system.files import Fingerprint
 from regionplot.text import plain_text
 
@@ -50,6 +54,10 @@ def path_in_raster(path: Path) -> str | None:
     OSError
         If the file cannot be read.
     """
+    if is_compressed(path):
+        return _path_in_file(unpacked(path))
+    if is_remote(path):  # the start of the object is in GDAL's cache
+        return _path_in_remote(path)
     return _path_in_ends(path, Fingerprint.of(path))
 
 
@@ -65,6 +73,24 @@ def _path_in_ends(path: Path, _: Fingerprint) -> str | None:
             if found := _path_in_part(file, start, end):
                 return found
     return None
+
+
+def _path_in_remote(path: Path) -> str | None:
+    """Return the first path in a remote raster. Of a TIFF, only the texts of its tags are read."""
+    with path.open("rb") as file:
+        return _path_in_file(file)
+
+
+def _path_in_file(file: BinaryIO) -> str | None:
+    """Return the first path in a raster. Of a TIFF, only the texts of its tags are read."""
+    if (texts := tiff_texts(file)) is not None:
+        return path_in_wkt("\n".join(texts))
+    file.seek(0, 2)
+    size = file.tell()
+    file.seek(0)
+    start = file.read(_PART)
+    file.seek(max(len(start), size - _PART))
+    return path_in_wkt((start + file.read(_PART)).decode("latin-1"))
 
 
 def _path_in_part(file: RawIOBase, start: int, end: int) -> str | None:

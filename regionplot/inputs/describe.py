@@ -40,13 +40,14 @@ from regionplot.inputs.netcdf import Variable
 from regionplot.inputs.netcdf_grid import DRIVER as NETCDF
 from regionplot.inputs.netcdf_grid import ChosenVariable, longitudes_in_projection, north_up
 from regionplot.inputs.packing import EVERYTHING, usable_scaling
-from regionplot.inputs.reading import FileSource
+from regionplot.inputs.reading import FileSource, fingerprint_of
 from regionplot.inputs.reordered import ReorderedDataset, can_read, read_positions
 from regionplot.inputs.samples import Source, samples_of, with_changes
 from regionplot.inputs.source import RasterInfo, RasterSource
+from regionplot.inputs.unpacked import is_compressed, unpacked
 from regionplot.registry import SOURCES
 from regionplot.settings.raster import RasterSettings
-from regionplot.system.files import Fingerprint
+from regionplot.settings.remote_path import is_remote
 from regionplot.text import plain_text
 
 _MIN_POINTS = 3
@@ -74,6 +75,8 @@ def open_source(settings: RasterSettings) -> RasterSource:
         from regionplot.inputs.difference import open_difference  # noqa: PLC0415 (few rasters are differences)
 
         return open_difference(settings, settings.minus)
+    if is_compressed(settings.path):
+        unpacked(settings.path, settings.max_cells)
     try:
         raster_driver(settings.path)
     except RasterError:
@@ -241,8 +244,8 @@ class OpenGrid:
         flags = NO_FLAGS if table or not is_plain else self._flags(tags, description, stored)
         return RasterInfo(
             path=self.path,
-            gdal_name=dataset.name,
-            fingerprint=Fingerprint.of(self.path),
+            gdal_name=str(self.path) if is_remote(self.path) or is_compressed(self.path) else dataset.name,
+            fingerprint=fingerprint_of(self.path),
             band=band,
             geometry=geometry,
             dtype=float_dtype(stored) if settings.mask_and_scale else stored,
@@ -317,6 +320,8 @@ def opened_grid(settings: RasterSettings) -> Iterator[OpenGrid]:
         If the file cannot be opened, or the settings do not select one variable.
     """
     path, chosen = settings.path, None
+    if is_compressed(path):
+        unpacked(path, settings.max_cells)
     with opened(path) as dataset:
         if dataset.driver == NETCDF:
             chosen = ChosenVariable.of(settings)

@@ -11,6 +11,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from regionplot.errors import InputError, RasterError
+from regionplot.inputs.unpacked import DRIVERS, is_compressed, unpacked
+from regionplot.settings.remote_path import is_remote
 
 START_BYTES = 1024
 """Number of bytes that are read to identify a file. GDAL reads the same number."""
@@ -46,12 +48,20 @@ def raster_driver(path: Path) -> str:
         If the file cannot be read, or its format is not allowed.
     """
     start = read_start(path, RasterError)
+    if is_compressed(path):
+        file = unpacked(path)
+        file.seek(0)
+        start = file.read(START_BYTES)
     if start.lstrip(BLANK_BYTES).startswith(b"<"):
         raise RasterError(f"{path}: an XML file (a VRT?) is not a grid; name the file that holds the data")
     driver = next((name for mark, name in _RASTER_MARKS.items() if start.startswith(mark)), None)
     driver = driver or _text_driver(start) or ("SRTMHGT" if path.suffix.lower() == ".hgt" else None)
     if driver is None:
         raise RasterError(f"{path}: cannot be read as a raster: its format is not one of {_RASTER_KINDS}")
+    if is_compressed(path) and driver not in DRIVERS:
+        raise RasterError(f"{path}: only GeoTIFF and GRIB files are read from compressed files; unpack the file")
+    if driver == "netCDF" and is_remote(path):
+        raise RasterError(f"{path}: NetCDF and HDF5 files must be on a local disk; download the file, or use Zarr")
     return driver
 
 

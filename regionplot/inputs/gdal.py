@@ -20,9 +20,10 @@ from regionplot.inputs.crs_texts import path_in_raster
 from regionplot.inputs.drivers import raster_driver
 from regionplot.inputs.hdf5 import check_hdf5
 from regionplot.inputs.hdf5_errors import silence_hdf5
+from regionplot.inputs.remote import gdal_name, options_for
 from regionplot.system.guard import reading
 from regionplot.system.threads import GLOBALS_LOCK
-from regionplot.text import plain_text
+from regionplot.text import plain_text, without_secrets
 
 OPTIONS = {
     "GDAL_CACHEMAX": 32 * 2**20,  # bytes per process; a small cache is enough, because each block is read once
@@ -64,7 +65,8 @@ def opened(
     path : Path
         The file.
     name : str, optional
-        GDAL's name of a part of the file, such as `NETCDF:"grid.nc":snow`.
+        GDAL's name of a part of the file, such as `NETCDF:"grid.nc":snow`. The text of the path stands for the whole
+        file.
     open_options : mapping
         Options of the driver, such as `OVERVIEW_LEVEL`.
     **options : str or int
@@ -81,7 +83,7 @@ def opened(
     """
     with (
         reading(path),
-        gdal_options(**options),
+        gdal_options(**options, **options_for(path)),
         gdal_errors(path, "cannot be read as a raster"),
         open_raster(path, name, open_options) as dataset,
     ):
@@ -89,7 +91,7 @@ def opened(
 
 
 def open_raster(path: Path, name: str | None = None, open_options: Mapping[str, str] = MappingProxyType({})) -> Any:
-    """Open a raster. The caller sets `gdal_options` and closes the dataset.
+    """Open a raster. The caller sets `gdal_options`, with `inputs.remote.options_for`, and closes the dataset.
 
     Parameters
     ----------
@@ -120,8 +122,12 @@ def open_raster(path: Path, name: str | None = None, open_options: Mapping[str, 
         silence_hdf5()
     with reading(path), gdal_errors(path, "cannot be read as a raster"), GLOBALS_LOCK, warnings.catch_warnings():
         warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)  # files with 2-D coordinates
+        whole = gdal_name(path)
         dataset = rasterio.open(
-            name or path, driver=driver, sharing=False, **{**_OPEN_OPTIONS.get(driver, {}), **open_options}
+            whole if name in (None, str(path)) else name,
+            driver=driver,
+            sharing=False,
+            **{**_OPEN_OPTIONS.get(driver, {}), **open_options},
         )
     try:
         _check_references(path, dataset)
@@ -171,7 +177,7 @@ def gdal_errors(path: Path, problem: str = "cannot be read") -> Iterator[None]:
 def _first_line(error: BaseException) -> str:
     """Return the first line of an error message. If the error has a cause, use the message of the cause."""
     text = str(error.__cause__ or error).strip() or type(error).__name__
-    return text.splitlines()[0]
+    return without_secrets(text.splitlines()[0])
 
 
 def _check_references(path: Path, dataset: Any) -> None:

@@ -14,6 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from regionplot.errors import RasterError
+from regionplot.settings.remote_path import is_remote
 from regionplot.system.files import Fingerprint
 from regionplot.text import plain_text
 
@@ -38,6 +39,8 @@ def check_hdf5(path: Path) -> None:
         If an object of the file is a link to another file, or its values are in another file, or if the structure of
         the file is damaged.
     """
+    if is_remote(path):  # `raster_driver` has refused such a file
+        return
     reference = _find_reference(path, Fingerprint.of(path))
     if reference:
         raise RasterError(f"{path}: {reference}")

@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 from regionplot.errors import RasterError, RasterReplacedError
 from regionplot.geo.grid import Window
 from regionplot.inputs.gdal import opened
+from regionplot.inputs.remote import with_retries
 from regionplot.inputs.source import RasterInfo, RasterSource, StoredBand
 from regionplot.inputs.thinning import HONORING, read_thinned
+from regionplot.settings.remote_path import is_remote
 from regionplot.system.files import Fingerprint
 
 _SELECTING = ("nearest", "mode", "max")
@@ -51,6 +53,9 @@ class FileSource:
 
     def read(self, window: Window, shape: tuple[int, int], resampling: str = "nearest") -> NDArray[Any]:
         """Read a window, from a suitable overview if there is one. See `RasterSource.read`."""
+        return with_retries(self.info.path, lambda: self._read(window, shape, resampling))
+
+    def _read(self, window: Window, shape: tuple[int, int], resampling: str) -> NDArray[Any]:
         info = self.info
         area, method = gdal_window(window), gdal_resampling(resampling, window, shape)
         options = overview_options(info, window, shape, resampling) if self.overviews is Overviews.EXACT else {}
@@ -122,6 +127,22 @@ def gdal_resampling(name: str, window: Window, shape: tuple[int, int]) -> Any:
     return Resampling[name if shape != (window.height, window.width) else "nearest"]
 
 
+def fingerprint_of(path: Path) -> Fingerprint | None:
+    """Return the fingerprint of a file, or None if there is no such file. Of a remote object: its size, time and ETag.
+
+    Raises
+    ------
+    RasterError
+        If a remote object does not exist, or its server does not answer.
+    """
+    found = Fingerprint.of(path)
+    if found is None and is_remote(path):
+        raise RasterError(
+            f"{path}: there is no such object, or these credentials may not read it, or its server does not answer"
+        )
+    return found
+
+
 def check_unchanged(info: StoredBand) -> None:
     """Raise RasterError if the file has changed since it was described.
 
@@ -132,7 +153,7 @@ def check_unchanged(info: StoredBand) -> None:
     RasterError
         If the same file has been written to, or is missing.
     """
-    before, now = info.fingerprint, Fingerprint.of(info.path)
+    before, now = info.fingerprint, fingerprint_of(info.path)
     if now == before:
         return
     is_replaced = before is not None and now is not None and now.inode != before.inode

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import pairwise
 from typing import Any
 
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from regionplot.geo.grid import Window
 from regionplot.inputs.gdal import gdal_errors, gdal_options, open_raster, options_without_place
 from regionplot.inputs.reading import check_unchanged, decode, gdal_window
+from regionplot.inputs.remote import options_for, with_retries
 from regionplot.inputs.source import StoredBand
 from regionplot.system.guard import reading
 
@@ -78,7 +79,11 @@ class StripReader:
     @cached_property
     def _gdal_options(self) -> Mapping[str, str | int]:
         """GDAL options for reading. A mask can be in the same blocks as the cells, which then need a larger cache."""
-        return {**self.options, **({} if self.band.has_mask else {"GDAL_CACHEMAX": _CACHE})}
+        return {
+            **self.options,
+            **options_for(self.band.path),
+            **({} if self.band.has_mask else {"GDAL_CACHEMAX": _CACHE}),
+        }
 
     def _opened(self) -> Any:
         """Return an open dataset for one thread.
@@ -99,13 +104,15 @@ class StripReader:
                 if buffer.size < strip.cells:
                     buffer = np.empty(strip.cells, buffer.dtype)
                 cells = buffer[: strip.cells].reshape(strip.height, strip.width)
-                self.use(strip.slices_in(self.window), _read_strip(dataset, strip, info, cells))
+                decoded = with_retries(info.path, partial(_read_strip, dataset, strip, info, cells))
+                self.use(strip.slices_in(self.window), decoded)
 
 
 def _read_strip(dataset: Any, strip: Window, info: StoredBand, cells: NDArray[Any]) -> NDArray[Any]:
     area = gdal_window(strip)
-    stored = dataset.read(info.band, window=area, out=cells)
-    mask = dataset.read_masks(info.band, window=area) if info.has_mask else None
+    with gdal_errors(info.path, "cannot be read as a raster"):
+        stored = dataset.read(info.band, window=area, out=cells)
+        mask = dataset.read_masks(info.band, window=area) if info.has_mask else None
     return decode(stored, mask, info)
 
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from regionplot.geo.region import Region
 from regionplot.system.machine import peak_memory
+from regionplot.system.network import NetworkUse
 
 
 class Sidecar(NamedTuple):
@@ -117,6 +118,8 @@ class MapResult:
     """Place of the panel on the sheet and on the earth, as JSON. Empty if the map was not drawn, or has no place."""
     sidecars: tuple[Sidecar, ...] = ()
     """Files beside the map that belong to it."""
+    network: NetworkUse | None = None
+    """Requests and bytes of the map. None if the raster is a local file."""
 
 
 def written_map(

@@ -173,6 +173,7 @@ def _entry(outcome: Outcome[Job], file: str, run: str, previous: Mapping[str, An
         **({"statistics": dict(result.statistics)} if result.statistics else {}),
         "seconds": _rounded(result.stages),
         "peak_memory": result.peak_memory,
+        **({"network": result.network._asdict()} if result.network else {}),
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -27,7 +28,9 @@ from regionplot.runs.publication import RunEnd, link_or_copy, make_publication
 from regionplot.runs.report import NOT_RUN, RunReport
 from regionplot.runs.sidecars import KEY as SIDECARS
 from regionplot.runs.sidecars import link_sidecars, remove_sidecars, sidecars_of
+from regionplot.settings.remote_path import is_remote
 from regionplot.system.files import new_run, remove_stale_temporaries
+from regionplot.system.network import NetworkUse
 from regionplot.system.processes import host_name
 from regionplot.system.stopwatch import Stopwatch
 
@@ -102,6 +105,7 @@ class RunRecord:
         self._summary: dict[str, Any] | None = None
         self._is_published = False
         self._started = datetime.now(UTC)
+        self._use_before = _network_use() if is_remote(facts.raster) else None
         self._check_folders()
         remove_stale_temporaries(self._folders)
         watch.lap("check")
@@ -153,7 +157,19 @@ class RunRecord:
             tuple(self._problems),
             tuple(self._leftovers),
             tuple(self._removed),
+            self._network,
         )
+
+    @property
+    def _network(self) -> NetworkUse | None:
+        """Requests and bytes of this process and of the maps that other processes drew."""
+        if self._use_before is None:
+            return None
+        total = _network_use().since(self._use_before)
+        for outcome in self._outcomes.values():
+            if outcome.ok and outcome.value.network is not None and outcome.pid != os.getpid():
+                total = total.plus(outcome.value.network)
+        return total
 
     def __enter__(self) -> RunRecord:
         return self
@@ -317,7 +333,14 @@ class RunRecord:
             "workers": self.workers,
             "error": None if error is None else f"{type(error).__name__}: {error}".rstrip(": "),
             "exit_code": _exit_code(error, report),
+            **({"network": report.network._asdict()} if report.network else {}),
         }
+
+
+def _network_use() -> NetworkUse:
+    from regionplot.system.remote_objects import network_use  # noqa: PLC0415 (only remote rasters need it)
+
+    return network_use()
 
 
 def _written(report: RunReport) -> set[Path]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from regionplot.executors.base import Outcome
 from regionplot.executors.observer import JobObserver
 from regionplot.runs.jobs import Job
+from regionplot.system.network import NetworkUse
 
 if TYPE_CHECKING:
     from regionplot.blocks.report import BlockObserver
@@ -63,6 +64,8 @@ class RunReport:
     """Maps of an earlier run whose regions are no longer in the table."""
     removed: Sequence[Path] = ()
     """Leftovers that this run has removed."""
+    network: NetworkUse | None = None
+    """Requests and bytes of the run, of all its processes. None if the raster is a local file."""
 
     @property
     def drawn(self) -> list[Outcome[Job]]:

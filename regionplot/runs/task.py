@@ -15,6 +15,7 @@ from regionplot.runs import store
 from regionplot.runs.jobs import Job, MapResult, Sidecar, skipped_map, written_map
 from regionplot.runs.unchanged import reuse_previous_map
 from regionplot.settings.config import Config
+from regionplot.settings.remote_path import is_remote
 from regionplot.shared.data import SharedData
 from regionplot.shared.load import check_inputs
 from regionplot.shared.plan import LoadPlan
@@ -95,6 +96,12 @@ class RenderTask:
         """Draw and write one map, or keep the map of an earlier run if nothing has changed."""
         if self.config.statistics.is_active:
             self.digests.descriptions.of(job.region)  # an error must not follow a map that is already written
+        if is_remote(self.config.raster.path):
+            from regionplot.system.remote_objects import network_use  # noqa: PLC0415 (only remote rasters need it)
+
+            before = network_use()
+            result = self.described(job, self._draw_or_keep(job))
+            return replace(result, network=network_use().since(before))
         return self.described(job, self._draw_or_keep(job))
 
     def described(self, job: Job, result: MapResult) -> MapResult:

@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError, to_jsonable_python
 
 from regionplot import sample
 from regionplot.system.files import exists
-from regionplot.text import fields_of, one_line, path_hint
+from regionplot.text import fields_of, one_line, path_hint, without_secrets
 
 MAX_TEXT = 2_000
 """Maximum number of characters in a text of the settings."""
@@ -39,7 +39,7 @@ def find_input(value: object) -> object:
         raise PydanticCustomError(MISSING_FILE, "{problem}", {"problem": one_line(str(error))}) from None
     if not exists(path) and (hint := path_hint(text)):
         raise PydanticCustomError(
-            MISSING_FILE, "there is no file {path}; {hint}", {"path": one_line(text), "hint": hint}
+            MISSING_FILE, "there is no file {path}; {hint}", {"path": one_line(without_secrets(text)), "hint": hint}
         )
     if not exists(path):
         raise PydanticCustomError(MISSING_FILE, "there is no file {path}", {"path": one_line(str(path))})

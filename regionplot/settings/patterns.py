@@ -51,6 +51,8 @@ class Pattern:
     """Hours between two model runs. The time is rounded down to a multiple of `cycle` hours after midnight UTC."""
     clock: Callable[[], datetime] = _utc_now
     """Function that returns the current time."""
+    remote: Path | None = None
+    """Remote object. The other fields are then not used."""
 
     def find(self) -> Path | None:
         """Return the newest file that matches now, or None if no file matches.
@@ -60,6 +62,8 @@ class Pattern:
         TemplateError
             If a brace is not closed, or a field is not `run` with a time format.
         """
+        if self.remote is not None:
+            return self.remote
         if os.path.exists(self.text or "."):  # noqa: PTH110 (Path.exists raises in a folder that may not be read)
             return Path(self.text)
         folder, rest = _existing_folder(Path(self.text))
@@ -73,6 +77,8 @@ class Pattern:
         TemplateError
             As for `find`.
         """
+        if self.remote is not None:
+            return [self.remote]
         if os.path.exists(self.text or "."):  # noqa: PTH110
             return [Path(self.text)]
         folder, rest = _existing_folder(Path(self.text))
@@ -84,6 +90,8 @@ class Pattern:
 
     def __str__(self) -> str:
         """Return the path with its times filled in."""
+        if self.remote is not None:
+            return self.text
         folder, rest = _existing_folder(Path(self.text))
         return str(folder / self._fill(rest))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from enum import Enum
 from pathlib import Path
@@ -14,6 +15,7 @@ from regionplot import sample
 from regionplot.settings.base import MISSING_FILE, NOT_IN_DIGEST, InputPath, Section, Text, find_input
 from regionplot.settings.field import FieldSettings
 from regionplot.settings.patterns import Pattern, Series
+from regionplot.settings.remote_path import RemotePath, is_address, is_remote
 from regionplot.settings.selection import TimeItem, parse_choice
 from regionplot.text import one_line, path_hint
 
@@ -34,6 +36,8 @@ def resolve_path(value: object, info: ValidationInfo) -> object:
     """Resolve the path of the raster, as the `RasterPath` in the validation context says."""
     if not isinstance(value, str | Path) or str(value).startswith(sample.PREFIX):
         return find_input(value)
+    if is_address(str(value)) and not os.path.exists(value):  # noqa: PTH110 (an existing path is taken literally)
+        return _remote(value, is_allowed=info.data.get("allow_remote") is True)
     if not str(value) or path_hint(str(value)):
         return find_input(value)
     if Series.is_named_by(str(value)):
@@ -48,6 +52,20 @@ def resolve_path(value: object, info: ValidationInfo) -> object:
     return path
 
 
+def _remote(value: str | Path, *, is_allowed: bool) -> Path:
+    """Return the path of a remote raster, if the settings allow it."""
+    path = value if isinstance(value, RemotePath) else RemotePath.of(str(value))
+    facts = {"path": one_line(str(path)), "hint": path_hint(str(value))}
+    if not is_allowed:
+        hint = "{hint}, or allow remote rasters: --allow-remote, or allow_remote = true in [raster]"
+        raise PydanticCustomError(MISSING_FILE, f"there is no file {{path}}; {hint}", facts)
+    if any(character in str(path) for character in "{*["):
+        raise PydanticCustomError(
+            "remote_pattern", "{path}: addresses cannot have times or wildcards; give the address of one object", facts
+        )
+    return path
+
+
 def _check_name(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z]\w*", text, re.ASCII):
         raise ValueError("a name must begin with a letter and contain only letters, digits and _")
@@ -59,6 +77,9 @@ class RasterSettings(Section):
 
     cycle: Annotated[int, Field(ge=1, le=24), NOT_IN_DIGEST] = 1
     """Hours between two model runs, for `{run:%Y%m%d%H}` in `path`."""
+    allow_remote: Annotated[bool, NOT_IN_DIGEST] = False
+    """Allow `path` to be an address: `s3://`, `gs://`, `az://`, `https://` or `http://`, or GDAL's name of it, such as
+    `/vsis3/bucket/snow.tif`."""
     path: Annotated[Path, BeforeValidator(resolve_path), NOT_IN_DIGEST]
     """Raster file: GeoTIFF, COG, NetCDF, GRIB2 and others. May contain `{run:%Y%m%d%H}` and wildcards. A
     path with `{time:%Y%m%d%H}` names a series of files, one for each time."""
@@ -116,6 +137,8 @@ class RasterSettings(Section):
         The pattern has times and wildcards only if the settings come from `read_config_before_arrival`.
         """
         text = str(self.path)
+        if is_remote(self.path):
+            return Pattern(text, remote=self.path)
         return Pattern(Series(text).wildcards if Series.is_named_by(text) else text, self.cycle)
 
     prepared: Annotated[Annotated[Path, Field(strict=False)] | None, NOT_IN_DIGEST] = None
