@@ -11,11 +11,12 @@ import pyproj
 from pydantic import Field
 from typing_extensions import override
 
+from regionplot.geo.charts import has_degrees
 from regionplot.geo.clip import IndexedGeometries
 from regionplot.geo.crs import Floats
 from regionplot.geo.crs_cache import crs_cache
 from regionplot.geo.extent import PanelGrid
-from regionplot.geo.graticule import GridLine, grid_lines, label_points, line_ends
+from regionplot.geo.graticule import GridLine, grid_lines, label_points, line_ends, line_feet
 from regionplot.geo.linework import Geometries
 from regionplot.layers.base import Layer, LayerSettings, LoadContext, settings_digest
 from regionplot.layers.symbol_keys import symbol_keys_width
@@ -151,9 +152,13 @@ def _shown_lines(
 def _ends(
     panel: PanelGrid, crs: pyproj.CRS, spacing: float | None, distance: int | None
 ) -> list[tuple[str, str, Floats]]:
-    """Return the label of each line, its preferred edge, and the points in pixels where the line meets that edge."""
-    lines = _lines(panel, crs, spacing, distance)
-    return [(line.text, line.edges[0], line_ends(line, panel)[line.edges[0]]) for line in lines]
+    """Return the label of each line, its preferred edge, and the points in pixels where its labels are."""
+    found = []
+    for line in _lines(panel, crs, spacing, distance):
+        edge = line.edges[0]
+        feet = line_feet(line, panel) if edge == "b" and has_degrees(crs) else None
+        found.append((line.text, edge, line_ends(line, panel)[edge] if feet is None else feet))
+    return found
 
 
 @dataclass(frozen=True)
