@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 import rasterio
 from affine import Affine
+from PIL import Image
+from shapely import Point
 
 import regionplot
 
@@ -26,7 +28,7 @@ _PLACES = 800
 
 
 def write_weather(folder: Path, size: int) -> Path:
-    """Write a raster of pressure and of two components of wind, in degrees."""
+    """Write a raster of pressure and of two components of wind, in degrees, the same with missing cells, and a logo."""
     x, y = np.meshgrid(np.linspace(0, 6, 2 * size), np.linspace(0, 4, size))
     pressure = 1013 + 20 * np.sin(2.1 * x) * np.cos(1.7 * y)
     wind = 25 * np.cos(2.1 * x), 25 * np.sin(1.7 * y)
@@ -37,6 +39,10 @@ def write_weather(folder: Path, size: int) -> Path:
         file.write(np.stack([pressure, *wind]).astype(np.float32))
         for number, name in enumerate(_BANDS, 1):
             file.set_band_description(number, name)
+    pressure[size // 3 : size // 2] = -1
+    with rasterio.open(folder / "gaps.tif", "w", driver="GTiff", transform=affine, nodata=-1, **profile) as file:
+        file.write(np.stack([pressure, *wind]).astype(np.float32))
+    Image.new("RGBA", (120, 60), "#2f508880").save(folder / "logo.png")
     return path
 
 
@@ -81,6 +87,16 @@ def overlays(weather: Path, places: Path) -> dict[str, dict[str, Any]]:
         "locator": {"locator": {"path": "sample:countries"}},
         "statistics": {"labels": [{"path": "sample:states", "values": True}]},
         "classes": {"features": [{"path": "sample:states", **classes}]},
+        "casings": {"features": [{**each, "casing": "white", "casing_width": 1} for each in lines]},
+        "focus": {"focus": {}},
+        "graticule": {"graticule": {}},
+        "margin": {"graticule": {"position": "outside"}, "sheet": {"margin": 17}},
+        "shading": {"shading": {}},
+        "missing": {"missing": {}, "raster": {"path": weather.with_name("gaps.tif"), "band": 1}},
+        "scale bar": {"scale_bar": {}},
+        "credit": {"credit": {"lines": ["Data: made here"]}},
+        "logo": {"logo": {"path": weather.with_name("logo.png")}},
+        "atlas": {"map": {"style": "atlas"}},
     }
 
 
@@ -90,7 +106,8 @@ def milliseconds(tables: Mapping[str, Any], repeat: int) -> float:
         times = []
         for number in range(repeat + 1):
             east = -90 + number / 10
-            region = regionplot.Region("a", regionplot.Extent(east - 30, east, 32, 50))
+            shape = Point(east - 15, 41).buffer(8).wkb if "focus" in tables else b""
+            region = regionplot.Region("a", regionplot.Extent(east - 30, east, 32, 50), shape=shape)
             start = time.process_time()
             maps.render(region)
             times.append(time.process_time() - start)

@@ -71,7 +71,7 @@ class ColorBarLayer(Layer):
                 self.label,
                 page.label_points,
                 page.neatline_pixels,
-                max_width=box.width if is_short else layout.text_width,
+                max_width=_label_width(layout) if is_short else layout.text_width,
                 color=page.ink,
                 line_color=page.line_ink,
                 font=page.font,
@@ -81,6 +81,12 @@ class ColorBarLayer(Layer):
     @override
     def inks(self) -> frozenset[str]:
         return frozenset()
+
+
+def _label_width(layout: Layout) -> int:
+    """Return the pixels for the label above a short color bar. Other keys may have labels at its right."""
+    has_others = any(layout.page.config.layers.get(name) for name in ("contours", "barbs"))
+    return _short_box(layout).width if has_others else layout.text_width
 
 
 def _wide_box(layout: Layout, room: Box) -> Box:

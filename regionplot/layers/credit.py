@@ -12,11 +12,12 @@ from typing_extensions import override
 from regionplot import text
 from regionplot.layers.base import Layer, LayerSettings, LoadContext, settings_digest
 from regionplot.layers.colorbar import short_bar_width
-from regionplot.layers.scale_bar import scale_bar_width
+from regionplot.layers.legend import letters_of
+from regionplot.layers.scale_bar_width import scale_bar_width
 from regionplot.layers.symbol_keys import symbol_keys_width
 from regionplot.settings.base import Template
 from regionplot.settings.sheet import FontSize
-from regionplot.sheet.layout import Layout, Page, Room
+from regionplot.sheet.layout import POINTS_PER_INCH, Layout, Page, Room
 from regionplot.sheet.marks import Text
 
 _BOTTOM, _LINE = 10.8, 10.8
@@ -30,6 +31,8 @@ _SMALLEST = 0.6
 """Minimum font size of a long line, as a fraction of its normal size. A longer line is divided into two."""
 
 
+_NARROW_LETTERS = 0.8
+"""Mean width of the letters of a line of Source Sans, as a fraction of the width that `letters_of` estimates."""
 NAME = "credit"
 
 
@@ -68,6 +71,14 @@ class Credit(Layer):
         lines = tuple(text.plain_text(text.render(line, description)) for line in kept)
         return cls(settings, lines, settings_digest(settings, lines))
 
+    def width_beside(self, page: Page) -> int:
+        """Return the estimated pixels that the lines take at the right of a scale bar. 0 if they lie above it."""
+        if not self.lines or not _fits_beside(page):
+            return 0
+        letters = max(map(letters_of, self.lines)) * _NARROW_LETTERS
+        points = page.small_points(self.settings.font_size)
+        return min(round(letters * points * page.dpi / POINTS_PER_INCH), page.pixels(_WIDTH), _free_width(page))
+
     @override
     def frame(self, layout: Layout) -> Iterator[Text]:
         page, free = layout.page, _free_width(layout.page)
@@ -90,6 +101,13 @@ class Credit(Layer):
     @override
     def inks(self) -> frozenset[str]:
         return frozenset()
+
+
+def credit_of(context: LoadContext) -> Credit | None:
+    """Return the credit lines of a map, or None if there are none."""
+    shown = (each for each in context.config.layers.get(NAME, ()) if isinstance(each, CreditSettings) and each.show)
+    settings = next(shown, None)
+    return None if settings is None else Credit.load(settings, context)
 
 
 def _fits_beside(page: Page) -> bool:

@@ -152,14 +152,13 @@ def _shown_lines(
 def _ends(
     panel: PanelGrid, crs: pyproj.CRS, spacing: float | None, distance: int | None
 ) -> list[tuple[str, str, Floats]]:
-    """Return the label of each line, its preferred edge, and the points in pixels where the line meets that edge."""
-    lines = _lines(panel, crs, spacing, distance)
-    return [(line.text, line.edges[0], _points_at(line, panel, crs)) for line in lines]
-
-
-def _points_at(line: GridLine, panel: PanelGrid, crs: pyproj.CRS) -> Floats:
-    edge = line.edges[0]
-    return line_feet(line, panel) if edge == "b" and has_degrees(crs) else line_ends(line, panel)[edge]
+    """Return the label of each line, its preferred edge, and the points in pixels where its labels are."""
+    found = []
+    for line in _lines(panel, crs, spacing, distance):
+        edge = line.edges[0]
+        feet = line_feet(line, panel) if edge == "b" and has_degrees(crs) else None
+        found.append((line.text, edge, line_ends(line, panel)[edge] if feet is None else feet))
+    return found
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from typing_extensions import override
 from regionplot.geo.grid import GridGeometry
 from regionplot.geo.outside import NOTHING, Outside, dashed, outside_of
 from regionplot.layers.base import Layer, LayerSettings, LoadContext, settings_digest
+from regionplot.layers.credit import Credit, credit_of
 from regionplot.layers.symbol_keys import end_of_symbol_keys
 from regionplot.settings.base import Color
 from regionplot.settings.config import Config
@@ -80,6 +81,8 @@ class Missing(Layer):
     entries: tuple[Entry, ...]
     """Keys that all maps have."""
     key: str
+    credit: Credit | None = None
+    """Lines at the right of the keys."""
 
     @classmethod
     @override
@@ -87,7 +90,9 @@ class Missing(Layer):
         entries = tuple(_entries(settings, context)) if settings.keys else ()
         grid = context.grid
         place = None if grid is None else (tuple(grid.transform), grid.width, grid.height, grid.crs.to_wkt())
-        return cls(settings, grid, entries, settings_digest(settings, place, entries))
+        credit = credit_of(context) if settings.keys else None
+        words = () if credit is None else credit.lines
+        return cls(settings, grid, entries, settings_digest(settings, place, entries, words), credit)
 
     @override
     def draw(self, sheet: Sheet) -> Iterator[PanelMark | SheetMark]:
@@ -119,11 +124,14 @@ class Missing(Layer):
         return outside_of_map(self.grid, sheet)
 
     def _marks_of(self, entry: Entry, number: int, layout: Layout) -> Iterator[SheetMark]:
-        """Yield the swatch and the text of a key. Yield nothing on a sheet without a short color bar."""
+        """Yield the swatch and the text of a key. Yield nothing without a short color bar or space."""
         page, left = layout.page, end_of_keys(layout, self.entries[:number])
         if left is None:
             return
         left += page.pixels(_NEXT_GAP if number else _FIRST_GAP)
+        beside = 0 if self.credit is None else self.credit.width_beside(page)
+        if left + key_width(entry, page) > layout.panel.right - beside:
+            return
         box = Box(left, page.pixels(_BOTTOM), *map(page.pixels, _SWATCH))
         yield Rectangle(box, entry.color, page.line_ink, page.neatline_pixels)
         if entry.look == "hatched":
@@ -158,7 +166,9 @@ def key_width(entry: Entry, page: Page) -> int:
     """Return the estimated width of a key in pixels."""
     settings = next(iter(page.config.layers.get(NAME, ())), None)
     points = settings.font_size if isinstance(settings, MissingSettings) else MissingSettings().font_size
-    return page.pixels(_SWATCH[0] + _TEXT_GAP + len(entry.name) * _LETTER * points)
+    enlarged = page.small_points(points) - points * page.text_factor
+    more = round(len(entry.name) * _LETTER * enlarged * page.dpi / POINTS_PER_INCH)
+    return page.pixels(_SWATCH[0] + _TEXT_GAP + len(entry.name) * _LETTER * points) + more
 
 
 def shown_entries(context: LoadContext) -> tuple[tuple[Entry, ...], Entry | None]:

@@ -16,7 +16,9 @@ from typing_extensions import override
 from regionplot.geo.grid import GridGeometry
 from regionplot.geo.ground import meters_per_pixel
 from regionplot.layers.base import Layer, LayerSettings, LoadContext, settings_digest
+from regionplot.layers.credit import Credit, credit_of
 from regionplot.layers.missing import Entry, end_of_keys, outside_of_map, shown_entries
+from regionplot.layers.scale_bar_width import GAP, NARROW_GAP, SHORTEST, UNIT, longest_bar
 from regionplot.settings.sheet import FontSize
 from regionplot.sheet.layout import POINTS_PER_INCH, Box, Page, Room
 from regionplot.sheet.marks import Rectangle, SheetMark, Text
@@ -24,13 +26,8 @@ from regionplot.sheet.sheet import Sheet
 
 _BOTTOM, _HEIGHT, _ROOM = 23.8, 3.6, 33
 """Points from the bottom of the sheet to the bar, height of the bar, and height of the space for the layer."""
-_NARROW_GAP = 20
-"""Points beside the bar on narrow sheets."""
 _GAP_AFTER_KEYS = 18
 """Points between the last key and the scale bar."""
-_LONGEST, _SHORTEST, _GAP, _UNIT = 137, 40, 36, 24
-"""Maximum length of the bar in points, space without which there is no bar, points between a color bar and the scale
-bar, and points for the unit."""
 _DIGIT, _DIGIT_HEIGHT = 0.5, 0.72
 """Width and height of a digit, as fractions of the font size."""
 _TEXT_GAP = 2.9
@@ -48,24 +45,11 @@ class ScaleBarSettings(LayerSettings):
     """Font size in points, on a sheet of 14 × 9 inches."""
 
 
-def scale_bar_width(page: Page) -> int:
-    """Return the pixels that the longest scale bar takes, with the gaps on both sides."""
-    gaps = 2 * _NARROW_GAP if page.is_narrow else 2 * _GAP
-    return longest_bar(page) + page.pixels(_UNIT + gaps)
-
-
 def _gap(page: Page, entries: tuple[Entry, ...]) -> int:
     """Return the points between the bar and what is at its left: keys or a color bar."""
     if entries:
         return _GAP_AFTER_KEYS
-    return _NARROW_GAP if page.is_narrow else _GAP
-
-
-def longest_bar(page: Page) -> int:
-    """Return the maximum length of the bar in pixels. It is shorter on narrow sheets."""
-    if not page.is_narrow:
-        return page.pixels(_LONGEST)
-    return max(page.pixels(_SHORTEST), round(_LONGEST * page.factor * page.dpi / POINTS_PER_INCH))
+    return NARROW_GAP if page.is_narrow else GAP
 
 
 @dataclass(frozen=True)
@@ -83,6 +67,8 @@ class ScaleBar(Layer):
     outside: Entry | None = None
     """Key that only maps with a part outside the grid have."""
     grid: GridGeometry | None = None
+    credit: Credit | None = None
+    """Lines at the right of the bar."""
 
     @classmethod
     @override
@@ -93,15 +79,24 @@ class ScaleBar(Layer):
     @override
     def load(cls, settings: ScaleBarSettings, context: LoadContext) -> Self:
         entries, outside = shown_entries(context)
-        return cls(settings, settings_digest(settings, entries, outside), entries, outside, context.grid)
+        credit = credit_of(context)
+        return cls(
+            settings,
+            settings_digest(settings, entries, outside, None if credit is None else credit.lines),
+            entries,
+            outside,
+            context.grid,
+            credit,
+        )
 
     @override
     def draw(self, sheet: Sheet) -> Iterator[SheetMark]:
         page, end = sheet.layout.page, self._start(sheet)
         pixel = meters_per_pixel(sheet.crs, sheet.view.panel) / _METERS[self.settings.unit]
         left = sheet.layout.panel.left if end is None else end
-        longest = min(longest_bar(page), sheet.layout.panel.right - left - page.pixels(_UNIT))
-        is_known = math.isfinite(pixel) and pixel > 0 and longest >= page.pixels(_SHORTEST)
+        beside = 0 if self.credit is None or end is None else self.credit.width_beside(page)
+        longest = min(longest_bar(page), sheet.layout.panel.right - beside - left - page.pixels(UNIT))
+        is_known = math.isfinite(pixel) and pixel > 0 and longest >= page.pixels(SHORTEST)
         length = round_length(longest * pixel) if is_known else 0.0
         if not length:
             return

@@ -84,7 +84,7 @@ class SymbolKey:
         baseline = round(middle - points * page.dpi / POINTS_PER_INCH * HALF_CAPITAL)
         yield Text(
             start, page.pixels(_LABEL), self.label, page.small_points(_LABEL_POINTS), page.ink, is_hinted=False,
-            font=page.font, max_width=page.pixels(_width(self.settings)), smallest=_SMALLEST,
+            font=page.font, max_width=page.pixels(_width(self.settings, page)), smallest=_SMALLEST,
         )  # fmt: skip
         x = start / scale
         for symbol in symbols_of(self.settings):
@@ -96,7 +96,7 @@ class SymbolKey:
             )
             x += symbol.width + _TEXT_GAP
             yield Text(round(x * scale), baseline, symbol.text, points, page.ink, is_hinted=False, font=page.font)
-            x += len(symbol.text) * _LETTER * _POINTS + _NEXT_GAP
+            x += len(symbol.text) * _letter(page) + _NEXT_GAP
 
 
 def id_of(settings: LayerSettings) -> str:
@@ -137,13 +137,13 @@ def end_of_symbol_keys(layout: Layout) -> int | None:
     for settings in _keyed(layout.page):
         start = _starts(layout).get(id_of(settings))
         if start is not None:
-            end = start + layout.page.pixels(_width(settings))
+            end = start + layout.page.pixels(_width(settings, layout.page))
     return end
 
 
 def symbol_keys_width(page: Page) -> int:
     """Return the pixels that these keys need, with the gaps before them."""
-    return sum(page.pixels(_GAP + _width(settings)) for settings in _keyed(page))
+    return sum(page.pixels(_GAP + _width(settings, page)) for settings in _keyed(page))
 
 
 def symbols_of(settings: LayerSettings) -> list[Symbol]:
@@ -166,19 +166,24 @@ def _starts(layout: Layout) -> dict[str, int]:
     page, end, found = layout.page, end_of_short_bar(layout), dict[str, int]()
     for settings in _keyed(page):
         start = layout.panel.left if end is None else end + page.pixels(_GAP if found else _FIRST_GAP)
-        stop = start + page.pixels(_width(settings))
+        stop = start + page.pixels(_width(settings, page))
         if stop <= layout.size[0] * _LARGEST_SHARE and id_of(settings) not in found:
             found[id_of(settings)] = start
             end = stop
     return found
 
 
-def _width(settings: LayerSettings) -> float:
+def _width(settings: LayerSettings, page: Page) -> float:
     """Return the width of a key in points."""
     symbols = symbols_of(settings)
-    letters = sum(len(symbol.text) for symbol in symbols) * _LETTER * _POINTS
+    letters = sum(len(symbol.text) for symbol in symbols) * _letter(page)
     gaps = len(symbols) * _TEXT_GAP + (len(symbols) - 1) * _NEXT_GAP
     return max(_SHORTEST, sum(symbol.width for symbol in symbols) + letters + gaps)
+
+
+def _letter(page: Page) -> float:
+    """Return the mean width of a letter, in points of the standard sheet. Texts on small sheets are not as small."""
+    return _LETTER * page.small_points(_POINTS) / page.text_factor
 
 
 def _lines(settings: Any) -> Iterator[Symbol]:

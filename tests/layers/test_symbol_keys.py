@@ -19,7 +19,8 @@ from regionplot.render.sheets import make_sheet
 from regionplot.shared.data import SharedData
 from regionplot.sheet.marks import ColorBar, Rectangle, Strokes, Text
 
-REGION = Region("a", Extent(-104, -93, 36, 43), crs="EPSG:4326")
+REGION = Region("a", Extent(-124, -93, 36, 63), crs="EPSG:4326")
+"""Reaches beyond the grid."""
 BARBS = {"u": {"band": 1}, "v": {"band": 1}, "units": "m/s"}
 
 
@@ -45,7 +46,7 @@ def foot(shared: SharedData) -> tuple[list[str], list[tuple[float, float, float,
     marks += [
         mark for layer in style.layers if {Text, Rectangle} <= set(layer.mark_types) for mark in layer.draw(sheet)
     ]
-    top = style.layout.panel.bottom * 0.7
+    top = style.layout.panel.bottom
     measure, texts, boxes = text_measure(style.layout.dpi, style.layout.page.font), [], []
     for mark in marks:
         if isinstance(mark, Text) and mark.y < top:
@@ -128,3 +129,32 @@ def test_keys_without_space_are_left_out(shared_of: Callable[..., SharedData]) -
     _, boxes, symbols = foot(shared_of(contours=[{"interval": step} for step in range(4, 12)], barbs=[BARBS]))
     assert 0 < symbols < 20
     assert not overlapping(boxes)
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        {"size": [300, 200]},
+        {"size": [200, 600]},
+        {"size": [600, 400]},
+        {"size": [1400, 900], "dpi": 200},
+        {"size": [950, 500]},
+        {"size": [2400, 500]},
+    ],
+)
+@pytest.mark.parametrize("levels", [[985, 990], list(range(980, 1060, 2))])
+def test_nothing_overlaps_in_the_foot(
+    shared_of: Callable[..., SharedData], place: dict[str, Any], levels: list[int]
+) -> None:
+    colors = {
+        "levels": levels,
+        "colormap": "viridis",
+        "under": "none",
+        "label": "Pressure at the level of the sea " * 4,
+    }
+    lines = ["Data: a long name of a source, and of a second source.", "Boundaries: US Census Bureau, Natural Earth."]
+    shared = shared_of(map=place, colors=colors, contours=[{"interval": 4}], credit={"lines": lines})
+    texts, boxes, _ = foot(shared)
+    assert set(lines) <= set(texts)
+    assert not overlapping(boxes)
+    assert max(box[2] for box in boxes) <= place["size"][0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -289,6 +290,36 @@ def test_labels_are_not_cut_at_the_edges_of_tiles(new_client, tmp_path: Path) ->
     assert labels[:, 255:257].any() or labels[255:257].any() or labels[:, 511:513].any() or labels[511:513].any()
     rows = [[client.pixels(f"/tiles/raster/{zoom}/{x + i}/{y + j}.png") for i in range(4)] for j in range(4)]
     assert (np.vstack([np.hstack(row) for row in rows]) == whole).all()
+
+
+@pytest.mark.slow
+def test_labels_between_metatiles_are_complete_and_drawn_once(new_client, tmp_path: Path) -> None:
+    """A label near the edge of a metatile lies in one of the two metatiles, and does not touch the edge."""
+    edge = 60 / 256 * 360 - 180
+    places = [(edge + shift, 43.0 - 0.3 * number) for number, shift in enumerate((-0.4, -0.1, -0.02, 0.02, 0.1, 0.4))]
+    points = [
+        {"type": "Feature", "properties": {"name": "LONG NAME"}, "geometry": {"type": "Point", "coordinates": place}}
+        for place in places
+    ]
+    (tmp_path / "places.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": points}))
+    client = new_client(labels=[{"path": tmp_path / "places.geojson", "name": "name"}], map={"style": "atlas"})
+    masks = []
+    for column in (59, 60):
+        whole, plain = (
+            np.vstack([client.pixels(f"/tiles/raster/8/{column}/{92 + row}.png{layers}") for row in range(4)])
+            for layers in ("", "?layers=raster")
+        )
+        masks.append((whole != plain).any(axis=2))
+    left, right = masks
+    assert not left[:, -2:].any()
+    assert not right[:, :2].any()
+    north = 92 * 256
+    for longitude, latitude in places:
+        y = math.log(math.tan(math.pi / 4 + math.radians(latitude) / 2))
+        row = round((0.5 - y / (2 * math.pi)) * 256 * 256) - north
+        found = sum(mask[row - 8 : row + 9].any() for mask in masks)
+        assert found <= 1
+        assert found == 1 or abs(longitude - edge) < 0.05  # a dot that the edge would cut is left out
 
 
 @pytest.mark.parametrize(("zoom", "column", "row", "shape"), [(0, 0, 0, (1, 1)), (1, 1, 0, (2, 2)), (5, 7, 30, (4, 4))])

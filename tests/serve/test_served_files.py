@@ -28,6 +28,7 @@ def test_each_raster_of_a_folder_is_a_product(tmp_path: Path) -> None:
 def test_one_file_is_a_product(tmp_path: Path) -> None:
     tables = served_tables(write_raster(tmp_path / "depth.tif", columns()))
     assert list(tables["products"]) == ["depth"]
+    assert tables["map"] == {"style": "atlas"}
 
 
 def test_a_folder_without_rasters_is_an_error(tmp_path: Path) -> None:
