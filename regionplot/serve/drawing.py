@@ -33,7 +33,7 @@ from regionplot.serve.fields import LoadedField
 from regionplot.serve.generation import Generation
 from regionplot.serve.metatiles import MetatileRequest
 from regionplot.serve.parameters import OWN_CRS, RequestError, check_pixels
-from regionplot.serve.recolored import PixelPainter, recolored
+from regionplot.serve.recolored import PixelPainter, recolored, recolored_for
 from regionplot.serve.recoloring import Recoloring
 from regionplot.serve.request import (
     RASTER,
@@ -193,8 +193,8 @@ class Drawer:
         """Return the painter of a field. If the request chooses colors, it is made for this image."""
         if recoloring is None:
             return self._painters[key]
-        data = recolored(self._generation.fields[key].data, recoloring)
-        return PixelPainter(data.with_scale_of(panel, crs), self._canvases)
+        data = recolored_for(self._generation.fields[key].data, recoloring, panel, crs)
+        return PixelPainter(data, self._canvases)
 
     def _style(self, request: MapRequest, field: LoadedField, crs: pyproj.CRS) -> PanelStyle:
         names = request.layers

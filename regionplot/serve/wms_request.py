@@ -16,8 +16,8 @@ from regionplot.serve.parameters import (
     parse_size,
 )
 from regionplot.serve.recoloring import Recoloring
-from regionplot.serve.request import RASTER, LegendRequest, MapRequest, Point, ValueRequest, chosen_field, level_of
-from regionplot.serve.times import check_count, find_times
+from regionplot.serve.request import RASTER, LegendRequest, MapRequest, Point, ValueRequest, level_of
+from regionplot.serve.times import check_count, find_time, find_times
 
 VERSIONS = ("1.3.0", "1.1.1")
 EXCEPTIONS = ("XML", "INIMAGE", "BLANK")
@@ -54,7 +54,7 @@ def wms_map(parameters: Parameters, catalog: Catalog) -> WmsMap:
     width, height = parse_size(parameters, catalog.settings)
     name = _format(parameters.text("format", "image/png"))
     crs_name = "crs" if version == "1.3.0" else "srs"
-    fact = chosen_field(parameters, product)
+    fact = find_time(product, parameters.text("time"), level_of(parameters))
     _check_reference_time(parameters, fact)
     color = parameters.text("bgcolor", "0xFFFFFF")
     drawing = MapRequest(
@@ -186,7 +186,7 @@ def wms_legend(parameters: Parameters, catalog: Catalog) -> tuple[FieldFacts, Le
         parameters.whole(key, 1, catalog.settings.max_side, usual)
         for key, usual in zip(("width", "height"), _LEGEND, strict=True)
     )
-    fact = chosen_field(parameters, product)
+    fact = find_time(product, parameters.text("time"), level_of(parameters))
     style = parameters.text("style", "default")
     recoloring = Recoloring.of(parameters, "" if style == "default" else style)
     return fact, LegendRequest(fact.key, width, height, name, parse_dpi(parameters, "dpi"), recoloring)

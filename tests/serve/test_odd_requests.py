@@ -144,6 +144,7 @@ def test_a_crs_is_a_code(text: str) -> None:
 def test_a_parameter_occurs_once() -> None:
     with pytest.raises(RequestError, match="twice"):
         Parameters.of([("bbox", "1"), ("BBOX", "2")])
+    assert Parameters.of([("service", "WMS"), ("SERVICE", "wms")]).values == {"service": "WMS"}
     with pytest.raises(RequestError, match="more than"):
         Parameters.of([(f"p{number}", "") for number in range(100)])
 
