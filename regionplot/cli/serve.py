@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
 import time
@@ -52,6 +53,8 @@ def serve(source: Path | None, config_file: Path | None, *, quiet: bool, **optio
     from regionplot.serve.parent import Loaded, Parent, handle_signals  # noqa: PLC0415 (so that --help is fast)
 
     _log_to_stderr()
+    if quiet:
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 (the access log goes there until the end)
     overrides = _overrides(options)
     regions = source if source is not None and _is_table(source) else None
     path = _settings_file(config_file, regions, overrides) if regions == source else None

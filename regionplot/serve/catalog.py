@@ -114,6 +114,8 @@ class Catalog:
     """Suffixes of the maps of regions."""
     size: tuple[int, int] = (1400, 900)
     """Size of the maps of regions in pixels."""
+    attribution: str = ""
+    """Source of the data, from `[serve] attribution` or `[credit]`."""
     boxes: Mapping[str, Mapping[str, Box]] = field(default_factory=dict)
     """Bounds of each product by CRS code, for capabilities."""
 

@@ -32,8 +32,8 @@ from regionplot.serve.catalog import FORMATS, SHEET_FORMATS, Box
 from regionplot.serve.fields import LoadedField
 from regionplot.serve.generation import Generation
 from regionplot.serve.metatiles import MetatileRequest
-from regionplot.serve.parameters import RequestError, check_pixels
-from regionplot.serve.recolored import PixelPainter, recolored
+from regionplot.serve.parameters import OWN_CRS, RequestError, check_pixels
+from regionplot.serve.recolored import PixelPainter, recolored, recolored_for
 from regionplot.serve.recoloring import Recoloring
 from regionplot.serve.request import (
     RASTER,
@@ -136,9 +136,8 @@ class Drawer:
             key = product.field("").key
             for code in dict.fromkeys((product.crs, *catalog.boxes[product.name])):
                 box = catalog.boxes[product.name].get(code, (xmin, ymin, xmax, ymax))
-                if code:
-                    for name in FORMATS:
-                        self(MapRequest(key, layers, box, code, 64, 64, name, name != "jpeg"))
+                for name in FORMATS:
+                    self(MapRequest(key, layers, box, code or OWN_CRS, 64, 64, name, name != "jpeg"))
         for region in list(catalog.regions)[:1]:
             with suppress(RequestError):  # the region may lie outside the raster
                 self(RegionRequest(catalog.default_product.field("").key, region, "png"))
@@ -191,7 +190,7 @@ class Drawer:
         return tiles
 
     def _panel(self, request: MapRequest, watch: Stopwatch) -> PanelImage:
-        field, crs = self._generation.fields[request.field], _parsed_crs(request.crs)
+        field, crs = self._generation.fields[request.field], self._crs(request.field, request.crs)
         extent = _extent(request, crs)
         panel = PanelGrid(extent, *_size(request, extent, self._generation.catalog.settings))
         style = self._style(request, field, crs.upright.crs)
@@ -199,12 +198,18 @@ class Drawer:
         painter = self._painter(request.field, request.recoloring, panel, crs.upright.crs)
         return painter.draw(panel, crs.upright.crs, style, watch)
 
+    def _crs(self, field: str, code: str) -> _RequestCrs:
+        """Return the CRS of a code, or the CRS of the maps of a field."""
+        if code != OWN_CRS:
+            return _parsed_crs(code)
+        return _RequestCrs(upright(self._generation.fields[field].data.crs), is_north_first=False)
+
     def _painter(self, key: str, recoloring: Recoloring | None, panel: PanelGrid, crs: pyproj.CRS) -> PanelPainter:
         """Return the painter of a field. If the request chooses colors, it is made for this image."""
         if recoloring is None:
             return self._painters[key]
-        data = recolored(self._generation.fields[key].data, recoloring)
-        return PixelPainter(data.with_scale_of(panel, crs), self._canvases)
+        data = recolored_for(self._generation.fields[key].data, recoloring, panel, crs)
+        return PixelPainter(data, self._canvases)
 
     def _style(self, request: MapRequest, field: LoadedField, crs: pyproj.CRS) -> PanelStyle:
         names = request.layers
@@ -231,7 +236,7 @@ class Drawer:
 
     def _value(self, request: ValueRequest, watch: Stopwatch) -> tuple[bytes, str]:
         """Return the point in the order x, y, and the values of all fields as JSON."""
-        crs = _parsed_crs(request.point.crs)
+        crs = self._crs(request.fields[0], request.point.crs)
         x, y = _coordinates(request.point, crs)
         fields = [self._generation.fields[key].data for key in request.fields]
         values = [value_at(data, x, y, crs.upright.crs) for data in fields]

@@ -19,6 +19,7 @@ from regionplot.geo.extent import LONLAT, Extent
 from regionplot.geo.project import project_extent
 from regionplot.geo.region import Region
 from regionplot.geo.upright import upright
+from regionplot.layers.credit import Credit
 from regionplot.render.code import code_digest
 from regionplot.serve.catalog import (
     Box,
@@ -101,6 +102,7 @@ def make_catalog(config: Config, fields: Sequence[LoadedField], regions: Mapping
         regions={name: found for name, region in regions.items() if (found := _region(region, fields[0].data))},
         settings=config.serve,
         size=config.map.size,
+        attribution=config.serve.attribution or _credit(fields[0].data),
         boxes={name: _boxes(config, own[0].data) for name, own in products.items()},
     )
 
@@ -150,6 +152,11 @@ def _proj4(crs: pyproj.CRS) -> str:
     """Return a CRS as a PROJ string. PROJ warns that such a text can lose details, which do not matter on a screen."""
     with warnings.catch_warnings(action="ignore"):
         return crs.to_proj4()
+
+
+def _credit(data: SharedData) -> str:
+    """Return the sources of the data that the maps of regions name."""
+    return " ".join(line for layer in data.layers if isinstance(layer, Credit) for line in layer.lines)
 
 
 def _default_time(times: Sequence[str]) -> str:

@@ -12,6 +12,8 @@ from regionplot.settings.serve import ServeSettings
 
 _NUMBER = re.compile(r"[+-]?(\d{1,20}(\.\d{0,30})?|\.\d{1,30})([eE][+-]?\d{1,2})?", re.ASCII)
 _WHOLE = re.compile(r"\d{1,6}", re.ASCII)
+OWN_CRS = "LOCAL:MAP"
+"""Code of the CRS of the maps of a product, which the page uses if this CRS has no code of an authority."""
 _CODE = re.compile(r"[A-Z][A-Z0-9]{1,15}:[A-Z0-9]{1,15}", re.ASCII)
 _COLOR = re.compile(r"(?:0x|#)?([0-9a-f]{6})", re.IGNORECASE | re.ASCII)
 _MAX_COORDINATE = 1e9
@@ -49,11 +51,13 @@ class Parameters:
         Raises
         ------
         RequestError
-            If there are too many parameters, or a name occurs twice.
+            If there are too many parameters, or a name occurs with two values.
         """
         values: dict[str, str] = {}
         for name, value in pairs:
             key = name.lower()
+            if values.get(key, "").lower() == value.lower() and key in values:
+                continue  # QGIS repeats parameters of an address that a user has pasted
             if key in values:
                 raise RequestError(f"the parameter {echo(key)} occurs twice; give it once", locator=key)
             if len(values) >= _MAX_PARAMETERS:

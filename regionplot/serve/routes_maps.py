@@ -6,6 +6,7 @@ import dataclasses
 import json
 from functools import partial
 from typing import Any
+from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -27,7 +28,7 @@ from regionplot.serve.request import (
     tile_request,
     value_request,
 )
-from regionplot.serve.service import Service, data_headers, parameters_of, root_path
+from regionplot.serve.service import Service, base_address, data_headers, parameters_of
 
 _LEGEND = (500, 200)
 """Default width and maximum height of legends in pixels."""
@@ -105,9 +106,8 @@ class _Maps:
         """Return the description of the tiles of a product: TileJSON 3.0.0."""
         catalog = self._snapshot(request)[0].catalog
         product = named(request.path_params["product"], catalog.products, "product")
-        return JSONResponse(
-            tile_json(catalog, product, root_path(request, catalog.settings)), headers=_of_catalog(catalog)
-        )
+        found = tile_json(catalog, product, base_address(request, catalog.settings))
+        return JSONResponse(found, headers={**_of_catalog(catalog), "Vary": "Host"})
 
     async def legend(self, request: Request) -> Response:
         """Return the color bar or legend of a product."""
@@ -155,7 +155,7 @@ def catalog_json(catalog: Catalog) -> dict[str, Any]:
     """Return the catalog as values for JSON: products, times, layers and regions."""
     return {
         "title": catalog.settings.title,
-        "attribution": catalog.settings.attribution,
+        "attribution": catalog.attribution,
         "run": catalog.run,
         "loaded": catalog.loaded,
         "max_zoom": MAX_ZOOM,
@@ -184,8 +184,8 @@ def catalog_json(catalog: Catalog) -> dict[str, Any]:
     }
 
 
-def tile_json(catalog: Catalog, product: ProductFacts, start: str) -> dict[str, Any]:
-    """Return the description of the tiles of a product. Addresses have no host, because `Host` is not trusted.
+def tile_json(catalog: Catalog, product: ProductFacts, address: str) -> dict[str, Any]:
+    """Return the description of the tiles of a product.
 
     Parameters
     ----------
@@ -193,16 +193,17 @@ def tile_json(catalog: Catalog, product: ProductFacts, start: str) -> dict[str, 
         The catalog.
     product : ProductFacts
         The product.
-    start : str
-        Path of the service.
+    address : str
+        Address of the service, without a slash at its end. If it names a run, the tiles are those of this run.
+        Otherwise, they are always the newest ones, because programs read this description only once.
     """
     return {
         "tilejson": "3.0.0",
         "name": product.name,
         "description": product.long_name,
-        "attribution": catalog.settings.attribution,
+        "attribution": catalog.attribution,
         "scheme": "xyz",
-        "tiles": [f"{start}/v/{catalog.run}/tiles/{product.name}/{{z}}/{{x}}/{{y}}.png"],
+        "tiles": [f"{address}/tiles/{quote(product.name)}/{{z}}/{{x}}/{{y}}.png"],
         "minzoom": 0,
         "maxzoom": MAX_ZOOM,
         "bounds": product.bounds,

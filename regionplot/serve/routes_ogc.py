@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -12,7 +13,7 @@ from starlette.routing import Route
 from regionplot._version import __version__
 from regionplot.serve.backend import Snapshot
 from regionplot.serve.catalog import FORMATS, Catalog, FieldFacts, ProductFacts
-from regionplot.serve.coverage import coverage, described_quantity
+from regionplot.serve.coverage import coverage
 from regionplot.serve.ogc_request import CRS84, collection_map, collection_tile, position, uri_of
 from regionplot.serve.openapi import openapi
 from regionplot.serve.parameters import named
@@ -28,6 +29,8 @@ _JSON, _OPENAPI, _COVERAGE = (
 )
 _SPEC = "http://www.opengis.net/spec"
 _REL = "http://www.opengis.net/def/rel/ogc/1.0"
+_GREGORIAN = "http://www.opengis.net/def/uom/ISO-8601/0/Gregorian"
+_POSITION = {"query_type": "position", "output_formats": ["CoverageJSON"], "default_output_format": "CoverageJSON"}
 _TMS = "http://www.opengis.net/def/tilematrixset/OGC/1.0"
 _CONFORMANCE = (
     f"{_SPEC}/ogcapi-common-1/1.0/conf/core",
@@ -81,9 +84,7 @@ class _Addresses:
     """The addresses of links: those of the request, because the service does not know its own name."""
 
     def __init__(self, request: Request, settings: ServeSettings) -> None:
-        run = request.path_params.get("run", "")
-        start = f"/v/{run}" if run else ""
-        self._base = f"{base_address(request, settings)}{start}{_ROOT}"
+        self._base = f"{base_address(request, settings)}{_ROOT}"
 
     def link(self, rel: str, path: str, media_type: str = _JSON, **more: Any) -> dict[str, Any]:
         """Return a link to a path below the root."""
@@ -110,9 +111,9 @@ class _Api:
             at.link("data", "/collections"),
             at.link(f"{_REL}/tiling-schemes", "/tileMatrixSets"),
         ]
-        settings = snapshot.catalog.settings
-        found = {"title": settings.title, "description": "Maps of georeferenced rasters", "links": links}
-        return _json(found | ({"attribution": settings.attribution} if settings.attribution else {}))
+        catalog = snapshot.catalog
+        found = {"title": catalog.settings.title, "description": "Maps of georeferenced rasters", "links": links}
+        return _json(found | ({"attribution": catalog.attribution} if catalog.attribution else {}))
 
     async def description(self, request: Request) -> Response:
         """Return the OpenAPI document."""
@@ -138,7 +139,7 @@ class _Api:
     async def styles(self, request: Request) -> Response:
         """Return the styles of a product: there is one, which the settings define."""
         snapshot, at = self._start(request)
-        name = _product(request, snapshot.catalog).name
+        name = quote(_product(request, snapshot.catalog).name)
         style = {
             "id": "default",
             "title": "default",
@@ -216,11 +217,11 @@ def _product(request: Request, catalog: Catalog) -> ProductFacts:
 
 def _collection(product: ProductFacts, at: _Addresses) -> dict[str, Any]:
     """Return the description of a product."""
-    path = f"/collections/{product.name}"
+    path = f"/collections/{quote(product.name)}"
     times = [time for time in product.fields if time]
     extent: dict[str, Any] = {"spatial": {"bbox": [product.bounds], "crs": uri_of(CRS84)}}
     if times:
-        extent["temporal"] = {"interval": [[times[0], times[-1]]], "values": times}
+        extent["temporal"] = {"interval": [[times[0], times[-1]]], "values": times, "trs": _GREGORIAN}
     if product.levels:
         names = list(product.levels)
         extent["vertical"] = {"interval": [[names[0], names[-1]]], "values": names, "vrs": product.level_units}
@@ -239,16 +240,26 @@ def _collection(product: ProductFacts, at: _Addresses) -> dict[str, Any]:
         "extent": extent,
         "crs": [uri_of(code) for code in dict.fromkeys((CRS84, *CODES.values(), *filter(None, (product.crs,))))],
         "storageCrs": uri_of(product.crs or CRS84),
-        "parameter_names": {product.name: described_quantity(product)},
-        "data_queries": {"position": {"link": at.link("data", f"{path}/position", _COVERAGE)}},
+        "parameter_names": {product.name: _quantity(product)},
+        "data_queries": {"position": {"link": at.link("data", f"{path}/position", _COVERAGE, variables=_POSITION)}},
         "output_formats": ["CoverageJSON"],
         "links": links,
     }
 
 
+def _quantity(product: ProductFacts) -> dict[str, Any]:
+    """Return the description of the quantity of a product, as in EDR: its texts have no languages."""
+    found: dict[str, Any] = {
+        "type": "Parameter",
+        "description": product.long_name,
+        "observedProperty": {"label": product.long_name},
+    }
+    return found | ({"unit": {"label": product.units, "symbol": product.units}} if product.units else {})
+
+
 def _tiles(product: ProductFacts, matrices: str, at: _Addresses) -> dict[str, Any]:
     """Return the description of a tile set."""
-    path = f"/collections/{product.name}/map/tiles/{matrices}"
+    path = f"/collections/{quote(product.name)}/map/tiles/{matrices}"
     template = f"{path}/{{tileMatrix}}/{{tileRow}}/{{tileCol}}"
     west, south, east, north = product.bounds
     return {

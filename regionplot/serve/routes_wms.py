@@ -12,8 +12,10 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 
 from regionplot.serve.backend import Snapshot
+from regionplot.serve.catalog import FieldFacts
 from regionplot.serve.error_image import error_image
 from regionplot.serve.parameters import Parameters, RequestError, echo, named
+from regionplot.serve.request import Drawing
 from regionplot.serve.service import Service, base_address, parameters_of
 from regionplot.serve.wms_capabilities import capabilities, exception_report
 from regionplot.serve.wms_request import version_of, wms_legend, wms_map, wms_value
@@ -73,11 +75,15 @@ class _Wms:
 
     async def _map(self, request: Request, snapshot: Snapshot, parameters: Parameters) -> Response:
         found = wms_map(parameters, snapshot.catalog)
-        return await self._service.image(request, snapshot, found.drawing, found.fact)
+        return await self._image(request, snapshot, found.drawing, found.fact)
 
     async def _legend(self, request: Request, snapshot: Snapshot, parameters: Parameters) -> Response:
         fact, drawing = wms_legend(parameters, snapshot.catalog)
-        return await self._service.image(request, snapshot, drawing, fact)
+        return await self._image(request, snapshot, drawing, fact)
+
+    async def _image(self, request: Request, snapshot: Snapshot, drawing: Drawing, fact: FieldFacts) -> Response:
+        is_pinned = bool(request.path_params.get("run", ""))
+        return await self._service.image(request, snapshot, drawing, fact, is_pinned=is_pinned)
 
     async def _value(self, _request: Request, snapshot: Snapshot, parameters: Parameters) -> Response:
         found = wms_value(parameters, snapshot.catalog)

@@ -48,10 +48,8 @@ class _Wmts:
             return Response(_report(error), status, media_type=_XML, headers={"Cache-Control": "no-store"})
 
     def _capabilities(self, request: Request) -> Response:
-        run = request.path_params.get("run", "")
-        catalog = self._service.snapshot(run).catalog
-        start = f"/v/{run}" if run else ""
-        root = f"{base_address(request, catalog.settings)}{start}"
+        catalog = self._service.snapshot(request.path_params.get("run", "")).catalog
+        root = base_address(request, catalog.settings)
         headers = {"Cache-Control": "no-cache", "Vary": "Host", "Data-Run": catalog.run}
         return Response(wmts_capabilities(catalog, root), media_type=_XML, headers=headers)
 

@@ -155,12 +155,15 @@ def root_path(request: Request, settings: ServeSettings) -> str:
 def base_address(request: Request, settings: ServeSettings) -> str:
     """Return the address of the service as the client sees it, without a slash at its end.
 
+    If the request names a run, the address names the run, too.
+
     The host comes from the client, so answers with this address are never kept for other clients. A host that is not a
     plain name or number is replaced.
     """
     host = request.headers.get("host", "")
-    scheme = request.scope.get("scheme", "http")
-    return f"{scheme}://{host if _HOST.fullmatch(host) else 'localhost'}{root_path(request, settings)}"
+    scheme, run = request.scope.get("scheme", "http"), request.path_params.get("run", "")
+    root, pinned = root_path(request, settings), f"/v/{run}" if run else ""
+    return f"{scheme}://{host if _HOST.fullmatch(host) else 'localhost'}{root}{pinned}"
 
 
 def parameters_of(request: Request) -> Parameters:

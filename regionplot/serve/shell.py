@@ -31,6 +31,8 @@ _MORE_HEADERS = {
 }
 """Further headers of refusals by status."""
 _UNKNOWN = "unknown"
+_OWN_PATHS = frozenset({"legend", "ogc", "page", "regions", "tiles", "v"})
+"""First parts of paths of the service that have more parts. A proxy must remove its path if it begins like this."""
 IS_CROWDED = "is_crowded"
 """Key in the state of a request that arrives while there are too many connections."""
 
@@ -58,6 +60,7 @@ class Shell:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        scope = self._without_root(scope)
         answer = _Counted(send, _SECURITY + self._cors(scope))
         start = time.perf_counter()
         try:
@@ -68,6 +71,13 @@ class Shell:
                 await _refuse(answer, *refusal)
         finally:
             self._finish(scope, answer, time.perf_counter() - start)
+
+    def _without_root(self, scope: Message) -> Message:
+        """Remove the path of the proxy from the path of a request, because some proxies keep it."""
+        root, path = self._settings.root_path, scope["path"]
+        if not root or root.split("/")[1] in _OWN_PATHS or not path.startswith(f"{root}/"):
+            return scope
+        return {**scope, "path": path.removeprefix(root)}
 
     def _refusal(self, scope: Message) -> tuple[int, str] | None:
         """Return the status and the reason if a request is refused before its address is read."""

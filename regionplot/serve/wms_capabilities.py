@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from urllib.parse import quote
 from xml.sax.saxutils import escape, quoteattr
 
 from regionplot.serve.catalog import FORMATS, Box, Catalog, ProductFacts
@@ -11,9 +12,8 @@ from regionplot.serve.wms_request import EXCEPTIONS
 
 INFO_FORMATS = ("application/json", "text/plain", "text/html")
 _START = {
-    "1.3.0": '<WMS_Capabilities version="1.3.0" xmlns="http://www.opengis.net/wms" '
-    'xmlns:xlink="http://www.w3.org/1999/xlink">',
-    "1.1.1": '<WMT_MS_Capabilities version="1.1.1" xmlns:xlink="http://www.w3.org/1999/xlink">',
+    "1.3.0": '<WMS_Capabilities version="1.3.0" xmlns="http://www.opengis.net/wms">',
+    "1.1.1": '<WMT_MS_Capabilities version="1.1.1">',
 }
 _END = {"1.3.0": "</WMS_Capabilities>", "1.1.1": "</WMT_MS_Capabilities>"}
 _NORTH_FIRST = frozenset({"EPSG:4326"})
@@ -63,7 +63,9 @@ def _service(catalog: Catalog, version: str, address: str) -> Iterator[str]:
 
 
 def _link(address: str) -> str:
-    return f'<OnlineResource xlink:type="simple" xlink:href={quoteattr(address)}/>'
+    """Return a link. The DTD of version 1.1.1 allows the namespace only here."""
+    space = 'xmlns:xlink="http://www.w3.org/1999/xlink"'
+    return f'<OnlineResource {space} xlink:type="simple" xlink:href={quoteattr(address)}/>'
 
 
 def _requests(version: str, address: str) -> Iterator[str]:
@@ -98,7 +100,8 @@ def _product(catalog: Catalog, product: ProductFacts, version: str, address: str
     yield f"<Abstract>{escape(' '.join(filter(None, (product.long_name, product.level, product.units))))}</Abstract>"
     yield from _bounds(catalog, product, version)
     yield from _dimensions(product, version)
-    href = f"{address}service=WMS&version={version}&request=GetLegendGraphic&layer={product.name}&format=image/png"
+    request = f"{address}service=WMS&version={version}&request=GetLegendGraphic"
+    href = f"{request}&layer={quote(product.name)}&format=image/png"
     legend = f'<LegendURL width="300" height="60"><Format>image/png</Format>{_link(href)}</LegendURL>'
     yield f"<Style><Name>default</Name><Title>default</Title>{legend}</Style></Layer>"
 
@@ -162,8 +165,10 @@ def _dimension(name: str, units: str, values: Sequence[str], default: str, versi
 
 def exception_report(error: RequestError, version: str) -> str:
     """Return a service exception as XML."""
-    locator = f" locator={quoteattr(error.locator)}" if error.locator else ""
-    space = ' xmlns="http://www.opengis.net/ogc"' if version == "1.3.0" else ""
+    locator, space = "", ""
+    if version == "1.3.0":
+        locator = f" locator={quoteattr(error.locator)}" if error.locator else ""
+        space = ' xmlns="http://www.opengis.net/ogc"'
     return (
         f'<?xml version="1.0" encoding="UTF-8"?><ServiceExceptionReport version="{version}"{space}>'
         f"<ServiceException code={quoteattr(error.code)}{locator}>{escape(error.message)}</ServiceException>"

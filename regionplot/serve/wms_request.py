@@ -24,11 +24,9 @@ from regionplot.serve.request import (
     Point,
     StackRequest,
     ValueRequest,
-    chosen_field,
-    find_field,
     level_of,
 )
-from regionplot.serve.times import check_count, find_times
+from regionplot.serve.times import check_count, find_time, find_times
 
 VERSIONS = ("1.3.0", "1.1.1")
 EXCEPTIONS = ("XML", "INIMAGE", "BLANK")
@@ -83,8 +81,7 @@ def wms_map(parameters: Parameters, catalog: Catalog) -> WmsMap:
         If a parameter is missing or not valid.
     """
     parts = _parts(parameters, catalog)
-    of_part = chosen_field if len(parts) == 1 else _field_of_part
-    facts = {part.product.name: of_part(parameters, part.product) for part in parts}
+    facts = {part.product.name: _field_of(part.product, parameters, len(parts)) for part in parts}
     for fact in facts.values():
         _check_reference_time(parameters, fact)
     whole = _whole(parameters, catalog)
@@ -121,10 +118,15 @@ def _whole(parameters: Parameters, catalog: Catalog) -> MapRequest:
     )
 
 
-def _field_of_part(parameters: Parameters, product: ProductFacts) -> FieldFacts:
-    """Return the field of one of several products. Dimensions that it does not have are ignored."""
-    time = parameters.text("time") if any(product.fields) else ""
-    return find_field(product, time, level_of(parameters) if product.levels else "")
+def _field_of(product: ProductFacts, parameters: Parameters, count: int) -> FieldFacts:
+    """Return the field of a product on a map of some products.
+
+    Of several products, those without times ignore `TIME`, and those without levels ignore `ELEVATION`.
+    """
+    time, level = parameters.text("time"), level_of(parameters)
+    if count > 1:
+        time, level = time if any(product.fields) else "", level if product.levels else ""
+    return find_time(product, time, level)
 
 
 def _check_reference_time(parameters: Parameters, fact: FieldFacts) -> None:
@@ -263,7 +265,7 @@ def wms_legend(parameters: Parameters, catalog: Catalog) -> tuple[FieldFacts, Le
         parameters.whole(key, 1, catalog.settings.max_side, usual)
         for key, usual in zip(("width", "height"), _LEGEND, strict=True)
     )
-    fact = chosen_field(parameters, product)
+    fact = find_time(product, parameters.text("time"), level_of(parameters))
     style = parameters.text("style", "default")
     recoloring = Recoloring.of(parameters, "" if style == "default" else style)
     return fact, LegendRequest(fact.key, width, height, name, parse_dpi(parameters, "dpi"), recoloring)

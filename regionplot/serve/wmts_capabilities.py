@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from urllib.parse import quote
 from xml.sax.saxutils import escape, quoteattr
 
 from regionplot.serve.catalog import FORMATS, Catalog, ProductFacts
@@ -75,7 +76,8 @@ def _layer(product: ProductFacts, root: str) -> Iterator[str]:
         yield from (f"<Value>{escape(level)}</Value>" for level in product.levels)
         yield "</Dimension>"
     yield from (f"<TileMatrixSetLink><TileMatrixSet>{name}</TileMatrixSet></TileMatrixSetLink>" for name in CODES)
-    path = f"{root}/ogc/collections/{product.name}/map/tiles/{{TileMatrixSet}}/{{TileMatrix}}/{{TileRow}}/{{TileCol}}"
+    tiles = f"{root}/ogc/collections/{quote(product.name)}/map/tiles"
+    path = f"{tiles}/{{TileMatrixSet}}/{{TileMatrix}}/{{TileRow}}/{{TileCol}}"
     for name, media in FORMATS.items():
         template = f"{path}?f={name}{'&datetime={Time}' if times else ''}"
         template += "&level={Elevation}" if product.levels else ""

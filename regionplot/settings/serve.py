@@ -84,4 +84,4 @@ class ServeSettings(Section):
     title: Annotated[Text, NOT_IN_DIGEST] = "regionplot"
     """Title of the service in capabilities and on the page."""
     attribution: Annotated[Text, NOT_IN_DIGEST] = ""
-    """Source of the data, which pages show beside the maps."""
+    """Source of the data, which pages show beside the maps. The default is the text of `[credit]`."""

@@ -26,6 +26,7 @@ time = "all"
 levels = [0, 10, 20, 30, 40]
 [map]
 size = [200, 150]
+projection = "+proj=lcc +lat_0=42 +lon_0=-98 +lat_1=41 +lat_2=43 +R=6371229"
 [run]
 cache = false
 """
@@ -130,6 +131,40 @@ def test_a_new_raster_appears_by_itself(page, service: ServiceProcess) -> None:
     page.locator("#map-frame").focus()
     page.keyboard.press("v")
     until(page, "/^(5|15|25) m$/.test(document.querySelector('#readout b')?.textContent)")
+
+
+def test_images_that_a_busy_service_refuses_are_asked_for_again(browser, service: ServiceProcess) -> None:
+    refused: list[str] = []
+
+    def refuse_once(route) -> None:
+        address = route.request.url
+        if address in refused:
+            route.continue_()
+        else:
+            refused.append(address)
+            route.fulfill(status=503, headers={"Retry-After": "1"}, json={"error": "busy"})
+
+    opened = browser.new_page(viewport={"width": 800, "height": 600})
+    for pattern in ("**/tiles/**", "**/legend/**", "**/v/*/map?**"):
+        opened.route(pattern, refuse_once)
+    opened.goto(f"http://127.0.0.1:{service.port}/")
+    until(opened, "document.getElementById('late').textContent.includes('late')")
+    until(opened, "document.getElementById('late').textContent === ''")
+    until(opened, "[...document.querySelectorAll('.region img, #legend-image')].every(each => each.naturalWidth > 0)")
+    assert any("/tiles/" in address for address in refused)
+    opened.close()
+
+
+def test_the_map_can_have_the_projection_of_the_whole_maps_without_a_code(page) -> None:
+    with page.expect_response(lambda found: "CRS=LOCAL%3AMAP" in found.url) as image:
+        page.locator("#projection").select_option("own")
+    assert image.value.status == 200
+    assert query(page)["projection"] == "own"
+    page.keyboard.press("Tab")
+    page.locator("#skip").focus()
+    page.keyboard.press("Enter")
+    page.keyboard.press("v")
+    until(page, "/m$/.test(document.querySelector('#readout b')?.textContent)")
 
 
 @pytest.mark.parametrize("page", [(1100, 700), (390, 760)], indirect=True, ids=["desktop", "phone"])

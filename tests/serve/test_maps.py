@@ -53,6 +53,21 @@ def test_a_map_in_another_crs_shows_the_same_cells(client: Client) -> None:
     assert (pixels[2:] == client.pixels(WHOLE)[2:]).all()
 
 
+def test_the_crs_of_the_maps_needs_no_code(new_client) -> None:
+    """The page uses it for projections that only a PROJ string describes."""
+    plain = "+proj=laea +lat_0=42 +lon_0=-98 +R=6371000"
+    client = new_client(map={"style": "plain", "projection": plain})
+    product = client.get("/catalog").json()["products"][0]
+    assert product["crs"] == ""
+    place = f"bbox={','.join(map(str, product['own_bounds']))}&width=40&height=40"
+    found = client.pixels(f"/map?{place}&crs=LOCAL:MAP")
+    wms = "/wms?service=WMS&version=1.3.0&request=GetMap&layers=raster&transparent=true&crs=LOCAL:MAP"
+    assert np.array_equal(found, client.pixels(f"{wms}&{place}"))
+    colors = {tuple(color) for color in found.reshape(-1, 4)}
+    assert any(alpha == 0 for *_, alpha in colors), "the corners lie outside the raster"
+    assert len(colors) == 5
+
+
 def test_the_tiles_of_a_zoom_level_show_the_map(client: Client) -> None:
     """West and east of a column of tiles, at zoom 6: -101.25 and -95.625 degrees."""
     tile = client.pixels("/tiles/raster/6/14/23.png")
@@ -63,13 +78,15 @@ def test_the_tiles_of_a_zoom_level_show_the_map(client: Client) -> None:
     assert not client.pixels("/tiles/raster/6/0/0.png")[..., 3].any()
 
 
-def test_tile_json_names_tiles_that_exist(client: Client) -> None:
-    found = client.get("/tiles/raster.json").json()
+@pytest.mark.parametrize("is_pinned", [True, False])
+def test_tile_json_names_tiles_of_the_run_or_of_the_newest_data(client: Client, is_pinned: bool) -> None:
+    start = f"/v/{client.run}" if is_pinned else ""
+    found = client.get(f"{start}/tiles/raster.json").json()
     address = found["tiles"][0].format(z=0, x=0, y=0)
-    assert address.startswith(f"/v/{client.run}/")
+    assert address == f"http://maps.test{start}/tiles/raster/0/0/0.png"
     response = client.get(address)
     assert response.status_code == 200
-    assert "immutable" in response.headers["cache-control"]
+    assert ("immutable" in response.headers["cache-control"]) == is_pinned
 
 
 def test_a_region_has_the_bytes_of_a_run(client: Client, columns_config) -> None:

@@ -1,14 +1,15 @@
 // The page: it reads the catalog, keeps the state, and tells the map and the list what to show.
-import { MapView } from "./map.js";
+import { MapView, defineProjection, ownProjection } from "./map.js";
 import { RegionList, showWhole } from "./regions.js";
 import { showSeries } from "./series.js";
-import { GoneError, address, readCatalog, readRun, readValue } from "./service.js";
+import { BusyError, GoneError, address, readCatalog, readRun, readValue, showImage } from "./service.js";
 import { readState, writeState } from "./state.js";
 import { placeText, timeText, valueText } from "./text.js";
 
 const POLL_MILLISECONDS = 3000;
 const POINT_MILLISECONDS = 80;
 const PLAY_MILLISECONDS = 900;
+const PROGRESS_MILLISECONDS = 300;
 const MERCATOR = "EPSG:3857";
 const byId = (id) => document.getElementById(id);
 
@@ -19,8 +20,10 @@ let point = null;
 let request = new AbortController();
 let pointTimer = 0;
 let playTimer = 0;
+let progressTimer = 0;
+let hasFailed = false;
 
-const map = new MapView("map", { onMove: savePlace, onPoint: askValue, onClick: choosePoint, onGone: followRun });
+const map = new MapView("map", { onMove: savePlace, onPoint: askValue, onClick: choosePoint, onLate: showLate, onBusy: showProgress });
 
 const product = () => catalog.products.find(({ name }) => name === state.product) ?? catalog.products[0];
 const times = () => product().times.map(({ time }) => time);
@@ -50,18 +53,26 @@ function showProduct() {
   fill("time", found.times.map(({ time }) => [time, timeText(time) || "unknown"]), shownTime());
   byId("time-choice").hidden = !shownTime();
   for (const id of ["earlier", "later", "play"]) byId(id).hidden = found.times.length < 2;
-  const own = found.crs && found.proj4 && found.crs !== MERCATOR;
-  fill("projection", [["", "Web Mercator"], ...(own ? [[found.crs, found.crs]] : [])], own ? state.projection : "");
-  byId("projection-choice").hidden = !own;
+  showProjections(found);
   showLayers();
   showProjection();
   showImages();
 }
 
+/** List Web Mercator, and the CRS of the maps of regions. */
+function showProjections(found) {
+  const code = ownProjection(found);
+  const isKnown = code !== MERCATOR && defineProjection(code, found.proj4, found.own_bounds);
+  const value = found.crs || "own";
+  const own = new Option(found.crs || "As in the whole maps", value, false, value === state.projection);
+  own.disabled = !isKnown;
+  if (!isKnown) own.text += " (not possible in a browser)";
+  byId("projection").replaceChildren(new Option("Web Mercator", ""), ...(code === MERCATOR ? [] : [own]));
+  byId("projection-choice").hidden = code === MERCATOR;
+}
+
 function showProjection() {
-  const found = product();
-  const code = state.projection && state.projection === found.crs ? found.crs : MERCATOR;
-  map.useProjection(code, found.proj4, found.own_bounds);
+  map.useProjection(byId("projection").value ? ownProjection(product()) : MERCATOR);
 }
 
 function showLayers() {
@@ -83,11 +94,27 @@ function showImages() {
   map.show(catalog.run, found, time, found.layers.filter((name) => !off.has(name)));
   list.draw(catalog.run, found, time);
   const legend = byId("legend-image");
-  legend.src = address(catalog.run, `legend/${encodeURIComponent(found.name)}.png`, { time, width: 420 });
+  showImage(legend, address(catalog.run, `legend/${encodeURIComponent(found.name)}.png`, { time, width: 420 }));
   legend.alt = `Colors of ${found.long_name}${found.units ? ` in ${found.units}` : ""}`;
   byId("time").value = time;
   if (point) showPoint();
 }
+
+/** Show a bar while images are loaded, unless they arrive at once. */
+function showProgress(isBusy) {
+  clearTimeout(progressTimer);
+  if (isBusy) progressTimer = setTimeout(() => (byId("progress").hidden = false), PROGRESS_MILLISECONDS);
+  else byId("progress").hidden = true;
+}
+
+/** Say that images are missing, and look for newer data. */
+function showLate(count) {
+  byId("late").textContent = count ? "Some images are late. Trying again …" : "";
+  if (count) followRun();
+}
+
+/** Return the height of the legend, which covers the lower edge of the map. */
+const covered = () => byId("map").clientHeight - byId("legend").offsetTop;
 
 function savePlace() {
   if (!catalog) return;
@@ -102,7 +129,7 @@ function chooseRegion(name) {
   state.region = name;
   list.choose(name);
   map.markRegion(found.bounds);
-  map.fit(found.bounds);
+  map.fit(found.bounds, covered());
   writeState(state);
 }
 
@@ -126,6 +153,7 @@ async function showValue(place) {
     byId("readout").replaceChildren(value, placeText(place));
   } catch (error) {
     if (error instanceof GoneError) followRun();
+    else if (error instanceof BusyError) byId("readout").textContent = `${placeText(place)}: the service is busy`;
     else if (error.name !== "AbortError") byId("readout").textContent = placeText(place);
   }
 }
@@ -151,13 +179,18 @@ function forgetPoint() {
 /** Use the newest data, if the service has new ones. */
 async function followRun() {
   try {
-    if ((await readRun()) === catalog.run) return;
+    if ((await readRun()) === catalog.run) {
+      if (hasFailed) byId("news").textContent = "";
+      hasFailed = false;
+      return;
+    }
     const old = shownTime();
     catalog = await readCatalog();
     showCatalog();
     const now = shownTime();
     byId("news").textContent = now && now !== old ? `New data: ${timeText(now)}` : `Updated at ${new Date().toLocaleTimeString()}`;
   } catch {
+    hasFailed = true;
     byId("news").textContent = "The service does not answer. Trying again …";
   }
 }
@@ -238,7 +271,7 @@ function showPlace() {
   const { lon, lat, zoom } = state;
   if (state.region) chooseRegion(state.region);
   if (zoom != null && lon != null && lat != null) map.place({ lon, lat, zoom });
-  else if (!region(state.region)) map.fit(product().bounds);
+  else if (!region(state.region)) map.fit(product().bounds, covered());
 }
 
 /** Read the catalog. Wait as long as the service has no data. */

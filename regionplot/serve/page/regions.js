@@ -1,8 +1,9 @@
 // The list of regions, and the whole map of a region.
 import { thumbnailBox } from "./map.js";
-import { address } from "./service.js";
+import { address, showImage } from "./service.js";
 
 const THUMBNAIL = { width: 168, height: 112, crs: "EPSG:3857", dpi: 60 };
+const MANY = 12; // regions, from which a narrow screen shows the search
 const byId = (id) => document.getElementById(id);
 
 function make(name, properties = {}, ...children) {
@@ -27,13 +28,15 @@ export class RegionList {
       this.items = new Map(regions.map((region) => [region.name, this.item(region)]));
       byId("regions").replaceChildren(...[...this.items.values()].map(({ row }) => row));
     }
-    document.querySelector("nav").hidden = regions.length === 0;
+    const nav = document.querySelector("nav");
+    nav.hidden = regions.length === 0;
+    nav.classList.toggle("long", regions.length > MANY);
     this.filter();
   }
 
   item(region) {
     const image = make("img", { alt: "", loading: "lazy", decoding: "async", width: 84, height: 56 });
-    const button = make("button", { type: "button", className: "region" }, image, make("span", { textContent: region.title }));
+    const button = make("button", { type: "button", className: "region", title: region.title }, image, make("span", { textContent: region.title, dir: "auto" }));
     const whole = make("button", { type: "button", className: "whole", textContent: "⤢", title: "Whole map" });
     whole.setAttribute("aria-label", `Whole map of ${region.title}`);
     button.addEventListener("click", () => this.onChoose(region.name));
@@ -45,7 +48,7 @@ export class RegionList {
   draw(run, product, time) {
     for (const { image, region } of this.items.values()) {
       const bbox = thumbnailBox(region.bounds);
-      image.src = address(run, "map", { product: product.name, time, bbox, ...THUMBNAIL });
+      showImage(image, address(run, "map", { product: product.name, time, bbox, ...THUMBNAIL }));
     }
   }
 
@@ -78,8 +81,10 @@ export function showWhole(run, catalog, region, product, time) {
   );
   byId("sheet-title").textContent = region.title;
   byId("sheet-links").replaceChildren("Download: ", ...links);
-  Object.assign(byId("sheet-image"), {
-    src: file("png"), alt: `${product.long_name}, ${region.title}`, width: catalog.size[0], height: catalog.size[1],
-  });
+  byId("sheet-frame").href = file("png");
+  byId("sheet-note").textContent = "";
+  const image = byId("sheet-image");
+  Object.assign(image, { alt: `${product.long_name}, ${region.title}`, width: catalog.size[0], height: catalog.size[1] });
+  showImage(image, file("png"), () => (byId("sheet-note").textContent = "There is no map of this region for this product."));
   if (!byId("sheet").open) byId("sheet").showModal();
 }

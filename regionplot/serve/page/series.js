@@ -4,6 +4,8 @@ import { placeText, timeText, valueText } from "./text.js";
 
 const [WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM] = [360, 170, 52, 10, 8, 22];
 const MAX_TIMES = 240; // of one answer of the service
+const MAX_DOTS = 50; // with more points, the line alone is easier to read
+const STEPS = [1, 2, 5, 10];
 
 function shape(name, attributes, text = "") {
   const element = document.createElementNS("http://www.w3.org/2000/svg", name);
@@ -18,13 +20,23 @@ function scale(low, high, start, end) {
   return (value) => start + ((value - low) / span) * (end - start);
 }
 
+/** Return two to five round numbers between two numbers. */
+function niceLevels(low, high) {
+  if (high === low) return [low];
+  const least = (high - low) / 4;
+  const unit = 10 ** Math.floor(Math.log10(least));
+  const step = STEPS.find((each) => each * unit >= least) * unit;
+  const first = Math.ceil(low / step - 1e-9);
+  return Array.from({ length: Math.floor(high / step + 1e-9) - first + 1 }, (_, index) => (first + index) * step);
+}
+
 /** Return the shapes of a chart. `points` are pairs of a time in milliseconds and a number. */
 function chart(points, units, chosen) {
   const numbers = points.map(([, value]) => value);
   const [low, high] = [Math.min(...numbers), Math.max(...numbers)];
   const x = scale(points[0][0], points.at(-1)[0], LEFT, WIDTH - RIGHT);
   const y = scale(low, high === low ? low + 1 : high, HEIGHT - BOTTOM, TOP);
-  const levels = high === low ? [low] : [low, (low + high) / 2, high];
+  const levels = niceLevels(low, high);
   const clock = (time) => timeText(new Date(time).toISOString()).replace(/ \d{4},/, ",").replace(" UTC", "");
   const shapes = levels.flatMap((level) => [
     shape("line", { class: "grid", x1: LEFT, x2: WIDTH - RIGHT, y1: y(level), y2: y(level) }),
@@ -32,6 +44,7 @@ function chart(points, units, chosen) {
   ]);
   shapes.push(shape("path", { class: "line", d: `M${points.map(([time, value]) => `${x(time)} ${y(value)}`).join("L")}` }));
   for (const [time, value] of points) {
+    if (points.length > MAX_DOTS && time !== chosen) continue;
     const dot = shape("circle", { class: time === chosen ? "now" : "dot", r: time === chosen ? 5 : 3, cx: x(time), cy: y(value) });
     dot.append(shape("title", {}, `${clock(time)}: ${valueText(value, units)}`));
     shapes.push(dot);

@@ -3,9 +3,13 @@
 /** The data or the run of an address are no longer loaded. */
 export class GoneError extends Error {}
 
+/** The service cannot answer now: it is busy, or it has no data yet. */
+export class BusyError extends Error {}
+
 async function json(address, options = {}) {
   const response = await fetch(address, options);
   if (response.status === 410) throw new GoneError(address);
+  if (response.status === 503) throw new BusyError(address);
   if (!response.ok) throw new Error(`${response.status} ${address}`);
   return response.json();
 }
@@ -21,6 +25,29 @@ export function address(run, path, parameters = {}) {
   const given = Object.entries(parameters).filter(([, value]) => value !== "" && value != null);
   const query = new URLSearchParams(given).toString();
   return `v/${run}/${path}${query ? `?${query}` : ""}`;
+}
+
+const ATTEMPTS = 6;
+const RETRY_MILLISECONDS = 1000;
+const GROWTH = 1.6; // each pause is longer than the last one by this factor
+
+/** Return the pause in milliseconds before an image is asked for again, or null after too many attempts. */
+export function pauseBefore(attempt) {
+  return attempt > ATTEMPTS ? null : RETRY_MILLISECONDS * GROWTH ** (attempt - 1);
+}
+
+/** Show an image. If the service is busy, ask again. `onFail` is called after the last attempt. */
+export function showImage(image, source, onFail = () => {}) {
+  let attempt = 0;
+  image.onload = () => image.removeAttribute("data-waiting");
+  image.onerror = () => {
+    const pause = pauseBefore(++attempt);
+    const ask = () => image.dataset.waiting === source && (image.src = source);
+    if (pause === null) onFail();
+    else setTimeout(ask, pause);
+  };
+  image.dataset.waiting = source;
+  image.src = source;
 }
 
 /** Return the value at a point in degrees. */
