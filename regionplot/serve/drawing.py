@@ -8,7 +8,7 @@ import math
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -42,6 +42,7 @@ from regionplot.serve.request import (
     MapRequest,
     Point,
     RegionRequest,
+    StackRequest,
     ValueRequest,
 )
 from regionplot.settings.serve import ServeSettings
@@ -118,6 +119,7 @@ class Drawer:
         self._sheets: OrderedDict[Any, _Sheets] = OrderedDict()
         self._draw: dict[type, Callable[[Any, Stopwatch], tuple[bytes, str]]] = {
             MapRequest: self._map,
+            StackRequest: self._stack,
             RegionRequest: self._region,
             ValueRequest: self._value,
             LegendRequest: self._legend,
@@ -161,6 +163,19 @@ class Drawer:
         content = encode_image(self._panel(request, watch), request.format)
         watch.lap("encode")
         return content, FORMATS[request.format]
+
+    def _stack(self, request: StackRequest, watch: Stopwatch) -> tuple[bytes, str]:
+        from PIL import Image  # noqa: PLC0415 (few requests)
+
+        first = request.maps[0]
+        clear = [self._panel(replace(each, transparent=True), watch).rgba for each in request.maps]
+        paper = "#ffffff00" if first.transparent else first.background or "#ffffff"
+        image = Image.new("RGBA", clear[0].shape[1::-1], paper)
+        for each in clear:
+            image.alpha_composite(Image.fromarray(each))
+        content = encode_image(PanelImage(np.asarray(image), None), first.format)
+        watch.lap("encode")
+        return content, FORMATS[first.format]
 
     def _metatile(self, request: MetatileRequest, watch: Stopwatch) -> list[bytes]:
         """Draw a metatile and return its tiles, row by row."""

@@ -62,6 +62,8 @@ class Parent:
         self._inputs = WatchedInputs(self._loaded.config, self._loaded.table)
         self._before: tuple[Loaded, WatchedInputs] | None = None
         """The settings before SIGHUP, until a generation with the new settings is in use."""
+        self._last_before = 0
+        """Number of the last generation with the settings before SIGHUP."""
         self._children: dict[int, str] = {}
         self._numbers: dict[int, int] = {}
         """Numbers of the generations by process id."""
@@ -197,7 +199,7 @@ class Parent:
         """Start the newest generation again after a pause, because it has ended by itself."""
         pause = _PAUSES[min(self._failures, len(_PAUSES) - 1)]
         self._failures += 1
-        if self._before is not None:
+        if self._before is not None and self._number > self._last_before:
             self._keep_old_settings()
             return
         logger.error("the newest data cannot be served (code %d); trying again in %g s", code, pause)
@@ -215,7 +217,7 @@ class Parent:
             return
         if loaded.config.serve.bind != self._loaded.config.serve.bind:
             logger.warning("[serve] bind has changed; restart the service to use the new address")
-        self._before = self._before or (self._loaded, self._inputs)
+        self._before, self._last_before = self._before or (self._loaded, self._inputs), self._number
         self._loaded, self._inputs = loaded, inputs
         self._note("settings read again")
 
@@ -235,7 +237,9 @@ class Parent:
             return
         kind, number = found[0]
         if kind == "current":
-            self._current, self._failures, self._before = number, 0, None
+            self._current, self._failures = number, 0
+            if number > self._last_before:
+                self._before = None
             self._note(f"serving generation {number}")
 
     def _drain(self) -> int:

@@ -40,7 +40,8 @@ class Places:
     def locate(self, place: Place) -> Place:
         """Return a place in the settings with its file and line.
 
-        If the line of the key is not found, the result has the line of the table.
+        If the line of the key is not found, the result has the line of the table. A setting that an option gives has
+        no line.
 
         Parameters
         ----------
@@ -48,10 +49,10 @@ class Places:
             Section, number or step of the table from 1, and key. A key may have further words, such as
             `classes #2 color`.
         """
-        if place.file:
+        key = place.key.partition(" ")[0]
+        if place.file or (key and self.is_override(place.section, key)):
             return place
         index = (place.number or place.step or 1) - 1
-        key = place.key.partition(" ")[0]
         outer, _, inner = place.section.rpartition(".")
         line = self._lines.get((place.section, index, key)) or self._lines.get((place.section, index, ""))
         if line is None:  # a section such as `output.png` that is written as a key of the outer section

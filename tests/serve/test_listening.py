@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from regionplot.errors import ConfigError
+from regionplot.serve import listening
 from regionplot.serve.listening import address, open_listener
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the service needs Linux")
@@ -51,3 +53,15 @@ def test_a_file_in_the_place_of_the_socket_is_not_replaced(tmp_path: Path) -> No
     with pytest.raises(ConfigError):
         open_listener(f"unix:{tmp_path / 'maps.socket'}")
     assert (tmp_path / "maps.socket").read_text() == "mine"
+
+
+@pytest.mark.parametrize(("own", "count", "is_used"), [(0, "1", True), (0, "0", False), (1, "1", False)])
+def test_a_socket_of_systemd_is_used(monkeypatch: pytest.MonkeyPatch, own: int, count: str, is_used: bool) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as passed:
+        monkeypatch.setattr(listening, "_FIRST_PASSED", os.dup(passed.fileno()))
+        monkeypatch.setenv("LISTEN_PID", str(os.getpid() + own))
+        monkeypatch.setenv("LISTEN_FDS", count)
+        with open_listener("127.0.0.1:0") as found:
+            assert (found.getsockname() == passed.getsockname()) is is_used
+        if not is_used:
+            os.close(listening._FIRST_PASSED)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
-from odd_bytes import OddRequest, check_answer, odd_requests
+from odd_bytes import OddRequest, answer_to, check_answer, odd_requests
 from service_client import columns, write_raster
 from service_process import ServiceProcess, running_service
 
@@ -95,6 +95,30 @@ def test_a_killed_worker_is_replaced_and_no_request_fails(service: ServiceProces
         service.until(lambda victim=victim: len(service.workers) == 2 and victim not in service.workers)
 
 
+def test_the_old_data_stay_in_use_while_the_raster_is_broken_or_gone(service: ServiceProcess) -> None:
+    folder, before = service.errors.parent, service.run
+    image = service.get(WHOLE).content
+    whole = (folder / "columns.tif").read_bytes()
+    for number, content in enumerate((whole[: len(whole) // 2], b"no raster"), 1):
+        (folder / "new.tif").write_bytes(content)
+        (folder / "new.tif").rename(folder / "columns.tif")
+        service.until(lambda number=number: service.errors.read_text().count("columns.tif: ") >= number)
+    (folder / "columns.tif").unlink()
+    assert (service.run, service.get(WHOLE).content) == (before, image)
+    renew(folder, columns()[:, ::-1] * 2)
+    service.until(lambda: service.run != before)
+
+
+def test_a_new_table_is_used_and_a_broken_one_is_not(service: ServiceProcess) -> None:
+    folder = service.errors.parent
+    (folder / "regions.csv").write_text(f"{TABLE}south,-100,-96,40,41\n")
+    service.until(lambda: service.get("/regions/south.png").status == 200)
+    (folder / "regions.csv").write_text("name,west\n")
+    service.until(lambda: "the old table stays in use" in service.errors.read_text())
+    assert service.get("/regions/south.png").status == 200
+    (folder / "regions.csv").write_text(TABLE)
+
+
 def test_settings_are_read_again_and_faulty_settings_are_not_used(service: ServiceProcess) -> None:
     folder, before = service.errors.parent, service.run
     for number, faulty in enumerate(("no such map", 'viridis"\nlabels = 3\nunder = "'), 1):
@@ -131,6 +155,16 @@ def test_odd_bytes_get_a_reason_and_cost_no_worker(service: ServiceProcess) -> N
     assert set(service.workers) == workers or EXAMPLES > 1000, "a worker has ended"
     assert len(service.workers) == len(workers)
     assert "a request failed" not in service.errors.read_text()
+
+
+def test_headers_of_a_proxy_are_ignored(service: ServiceProcess) -> None:
+    head = b"GET /ogc/ HTTP/1.1\r\nHost: here\r\nConnection: close\r\n"
+    forged = b"X-Forwarded-Proto: https\r\nX-Forwarded-Host: evil.example\r\nX-Forwarded-For: 6.6.6.6\r\n\r\n"
+    answer = answer_to(OddRequest(head + forged, is_http=True), service.port)
+    assert b'"http://here/ogc/"' in answer
+    assert b"evil" not in answer
+    service.until(lambda: "/ogc/" in (service.errors.parent / "access.txt").read_text())
+    assert "6.6.6.6" not in (service.errors.parent / "access.txt").read_text()
 
 
 def test_sigterm_ends_all_processes(service: ServiceProcess) -> None:

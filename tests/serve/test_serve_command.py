@@ -29,3 +29,13 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pyt
 def test_an_address_that_is_none_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert commands.run(["serve", "--raster", "sample:relief", "--bind", "8080"]) == 2
     assert "HOST:PORT" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", ["0", "1000", "-1", "1.5", "two", ""])
+def test_a_number_of_workers_that_is_none_is_refused_without_a_line_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], number: str
+) -> None:
+    (tmp_path / "regionplot.toml").write_text('[raster]\npath = "a.tif"\n[serve]\nworkers = 2\n')
+    monkeypatch.chdir(tmp_path)
+    assert commands.run(["serve", "--workers", number]) == 2
+    assert "regionplot: [serve] workers: must be" in capsys.readouterr().err
