@@ -30,7 +30,7 @@ from regionplot.runs.digests import MapDigests
 from regionplot.runs.task import image_metadata
 from regionplot.serve.catalog import FORMATS, SHEET_FORMATS, Box
 from regionplot.serve.fields import LoadedField
-from regionplot.serve.generation import Generation
+from regionplot.serve.generation import Generation, is_north_first
 from regionplot.serve.metatiles import MetatileRequest
 from regionplot.serve.parameters import OWN_CRS, RequestError, check_pixels
 from regionplot.serve.recolored import PixelPainter, recolored, recolored_for
@@ -99,8 +99,7 @@ def _parsed_crs(code: str) -> _RequestCrs:
         crs = None
     if crs is None or not is_drawable(crs):
         raise RequestError(f"the CRS {code} is unknown, or cannot be drawn", 400, "InvalidCRS", "crs")
-    directions = [axis.direction for axis in crs.axis_info]
-    return _RequestCrs(upright(crs), directions[:1] == ["north"] and code != "OGC:CRS84")
+    return _RequestCrs(upright(crs), is_north_first(crs))
 
 
 class Drawer:

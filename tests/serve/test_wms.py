@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from xml.etree import ElementTree as ET
 
 import numpy as np
@@ -134,3 +135,16 @@ def test_the_resolution_of_other_servers_is_understood(client: Client) -> None:
     assert client.get(f"{whole}&format_options=antialias:on").status_code == 200
     assert client.get(f"{whole}&format_options=dpi:1e9").status_code == 400
     assert client.get(f"{whole}&dim_reference_time=2001-01-01T00:00:00Z").status_code == 400
+
+
+@pytest.mark.parametrize("code", ["EPSG:4326", "EPSG:3035", "EPSG:4258", "EPSG:2180", "EPSG:3857", "EPSG:5070"])
+def test_boxes_of_capabilities_can_be_used_in_requests(new_client: Callable[..., Client], code: str) -> None:
+    """The raster fills the box that the capabilities state, in the axis order of the authority."""
+    client = new_client(serve={"projections": [code]})
+    for version, key in (("1.3.0", "CRS"), ("1.1.1", "SRS")):
+        root = ET.fromstring(client.get(f"/wms?request=GetCapabilities&version={version}").text)
+        (box, *_) = [each for each in root.iter() if each.tag.endswith("BoundingBox") and each.get(key) == code]
+        limits = ",".join(box.get(name, "") for name in ("minx", "miny", "maxx", "maxy"))
+        address = f"/wms?request=GetMap&version={version}&{key}={code}&bbox={limits}&layers=raster&transparent=true"
+        pixels = client.pixels(f"{address}&width=40&height=40&format=image/png")
+        assert (pixels[..., 3] > 0).mean() > 0.4, "the axes are swapped"
