@@ -24,7 +24,7 @@ from regionplot.geo.grid import GridGeometry
 from regionplot.geo.upright import upright_grid
 from regionplot.inputs.attributes import Attributes
 from regionplot.inputs.axes_source import AxesSource, OrderedSource
-from regionplot.inputs.bands import band_levels, band_times, find_bands
+from regionplot.inputs.bands import band_times, find_bands
 from regionplot.inputs.cached_dataset import CachedDataset
 from regionplot.inputs.color_tables import class_names, color_table, rgb_bands, unmasked_rgb_bands
 from regionplot.inputs.curvilinear import CurvilinearSource
@@ -103,18 +103,6 @@ def raster_times(settings: RasterSettings) -> list[datetime]:
     """
     with opened_grid(settings) as grid:
         return band_times(grid.dataset, settings)
-
-
-def raster_levels(settings: RasterSettings) -> list[str]:
-    """Return the levels of the raster that the settings name, such as `500 hPa`, each once, in the order of the file.
-
-    Raises
-    ------
-    RasterError
-        For the same reasons as `open_source`.
-    """
-    with opened_grid(settings) as grid:
-        return band_levels(grid.dataset, settings)
 
 
 def open_bands(settings: RasterSettings) -> tuple[RasterSource, ...]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from regionplot.errors import RasterError
-from regionplot.inputs.bands import find_bands
+from regionplot.inputs.bands import band_levels, find_bands
 from regionplot.inputs.curvilinear import CurvilinearSource
 from regionplot.inputs.describe import OpenGrid, open_source, opened_grid, subdataset_variable
 from regionplot.inputs.drivers import raster_driver
@@ -101,6 +101,18 @@ def survey_raster(settings: RasterSettings) -> RasterSurvey:
         found for name, own in zip(chosen, keys, strict=True) for found in _quantities_of(settings, name, own)
     )
     return RasterSurvey(path, driver, path.stat().st_size, quantities, max(0, len(names) - _MAX_VARIABLES))
+
+
+def raster_levels(settings: RasterSettings) -> list[str]:
+    """Return the levels of the raster that the settings name, such as `500 hPa`, each once, in the order of the file.
+
+    Raises
+    ------
+    RasterError
+        For the same reasons as `open_source`.
+    """
+    with opened_grid(settings) as grid:
+        return band_levels(grid.dataset, settings)
 
 
 def _variables(settings: RasterSettings, driver: str) -> list[str]:

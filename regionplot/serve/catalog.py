@@ -116,6 +116,9 @@ class Catalog:
     """Size of the maps of regions in pixels."""
     attribution: str = ""
     """Source of the data, from `[serve] attribution` or `[credit]`."""
+    north_first: frozenset[str] = frozenset()
+    """Those CRS codes of products and boxes whose authority defines the order latitude, longitude or northing, easting.
+    """
     boxes: Mapping[str, Mapping[str, Box]] = field(default_factory=dict)
     """Bounds of each product by CRS code, for capabilities."""
 

@@ -8,7 +8,7 @@ import math
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -30,10 +30,10 @@ from regionplot.runs.digests import MapDigests
 from regionplot.runs.task import image_metadata
 from regionplot.serve.catalog import FORMATS, SHEET_FORMATS, Box
 from regionplot.serve.fields import LoadedField
-from regionplot.serve.generation import Generation
+from regionplot.serve.generation import Generation, is_north_first
 from regionplot.serve.metatiles import MetatileRequest
 from regionplot.serve.parameters import OWN_CRS, RequestError, check_pixels
-from regionplot.serve.recolored import PixelPainter, recolored
+from regionplot.serve.recolored import PixelPainter, recolored, recolored_for
 from regionplot.serve.recoloring import Recoloring
 from regionplot.serve.request import (
     RASTER,
@@ -42,6 +42,7 @@ from regionplot.serve.request import (
     MapRequest,
     Point,
     RegionRequest,
+    StackRequest,
     ValueRequest,
 )
 from regionplot.settings.serve import ServeSettings
@@ -98,8 +99,7 @@ def _parsed_crs(code: str) -> _RequestCrs:
         crs = None
     if crs is None or not is_drawable(crs):
         raise RequestError(f"the CRS {code} is unknown, or cannot be drawn", 400, "InvalidCRS", "crs")
-    directions = [axis.direction for axis in crs.axis_info]
-    return _RequestCrs(upright(crs), directions[:1] == ["north"] and code != "OGC:CRS84")
+    return _RequestCrs(upright(crs), is_north_first(crs))
 
 
 class Drawer:
@@ -118,6 +118,7 @@ class Drawer:
         self._sheets: OrderedDict[Any, _Sheets] = OrderedDict()
         self._draw: dict[type, Callable[[Any, Stopwatch], tuple[bytes, str]]] = {
             MapRequest: self._map,
+            StackRequest: self._stack,
             RegionRequest: self._region,
             ValueRequest: self._value,
             LegendRequest: self._legend,
@@ -162,6 +163,19 @@ class Drawer:
         watch.lap("encode")
         return content, FORMATS[request.format]
 
+    def _stack(self, request: StackRequest, watch: Stopwatch) -> tuple[bytes, str]:
+        from PIL import Image  # noqa: PLC0415 (few requests)
+
+        first = request.maps[0]
+        clear = [self._panel(replace(each, transparent=True), watch).rgba for each in request.maps]
+        paper = "#ffffff00" if first.transparent else first.background or "#ffffff"
+        image = Image.new("RGBA", clear[0].shape[1::-1], paper)
+        for each in clear:
+            image.alpha_composite(Image.fromarray(each))
+        content = encode_image(PanelImage(np.asarray(image), None), first.format)
+        watch.lap("encode")
+        return content, FORMATS[first.format]
+
     def _metatile(self, request: MetatileRequest, watch: Stopwatch) -> list[bytes]:
         """Draw a metatile and return its tiles, row by row."""
         whole = self._panel(request.whole, watch)
@@ -193,8 +207,8 @@ class Drawer:
         """Return the painter of a field. If the request chooses colors, it is made for this image."""
         if recoloring is None:
             return self._painters[key]
-        data = recolored(self._generation.fields[key].data, recoloring)
-        return PixelPainter(data.with_scale_of(panel, crs), self._canvases)
+        data = recolored_for(self._generation.fields[key].data, recoloring, panel, crs)
+        return PixelPainter(data, self._canvases)
 
     def _style(self, request: MapRequest, field: LoadedField, crs: pyproj.CRS) -> PanelStyle:
         names = request.layers

@@ -207,7 +207,8 @@ def layer_names(config: Config) -> list[str]:
     names: list[str] = []
     for planned in configured_layers(config):
         kind, path = getattr(planned.settings, "kind", ""), getattr(planned.settings, "path", None)
-        text = kind or (path.stem if isinstance(path, Path) else planned.name.partition(" ")[0])
+        stem = path.stem.removesuffix(".shp") if isinstance(path, Path) else ""  # of roads.shp.zip: roads
+        text = kind or stem or planned.name.partition(" ")[0]
         name = re.sub(r"[^A-Za-z0-9_.-]+", "_", text)[:_MAX_NAME] or "layer"
         number = sum(used.rpartition("~")[0] == name or used == name for used in [*names, RASTER])
         names.append(f"{name}~{number + 1}" if number else name)

@@ -24,8 +24,8 @@ from regionplot.settings.serve import ServeSettings
 logger = logging.getLogger(__name__)
 GENERATION, DRAIN = "generation", "drain"
 """Kinds of messages from the parent: with a socket to a generation, and before the end."""
-CURRENT, LOST = "current", "lost"
-"""Kinds of messages to the parent: the generation of a number is in use, or has ended."""
+CURRENT = "current"
+"""Kind of messages to the parent: the generation of a number is in use."""
 _KEEP_ALIVE = 15
 _BACKLOG = 2048
 _FILES = 2 * MAX_CONNECTIONS + OWN_FILES
@@ -106,7 +106,7 @@ class RemoteBackend:
         """Use a generation for all further requests. The previous generation ends when its requests are done."""
         previous, self.current = self.current, snapshot
         self._renewals += 1
-        self._tell(CURRENT, self._numbers[snapshot])
+        self._tell_current(self._numbers[snapshot])
         if previous is not None:
             self._numbers.pop(previous, None)
             self._deaths += previous.deaths
@@ -115,15 +115,13 @@ class RemoteBackend:
 
     def _forget(self, snapshot: RemoteSnapshot) -> None:
         """Forget a generation whose process has ended by itself."""
-        number = self._numbers.pop(snapshot, None)
+        self._numbers.pop(snapshot, None)
         if self.current is snapshot:
             self.current = None
-        if number is not None:
-            self._tell(LOST, number)
 
-    def _tell(self, kind: str, number: int) -> None:
+    def _tell_current(self, number: int) -> None:
         try:
-            send(self._parent, (kind, number))
+            send(self._parent, (CURRENT, number))
         except OSError:
             logger.warning("the parent of the front has ended")
 

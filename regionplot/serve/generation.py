@@ -93,6 +93,7 @@ def make_catalog(config: Config, fields: Sequence[LoadedField], regions: Mapping
     for each in fields:
         products.setdefault(each.product, []).append(each)
     facts = {name: _product(name, own) for name, own in products.items()}
+    codes = {*config.serve.projections, *(product.crs for product in facts.values() if product.crs)}
     overlays = {name: OverlayFacts(name, name) for each in fields for name in each.planned}
     return Catalog(
         run=_run_id(config, fields, regions),
@@ -102,9 +103,15 @@ def make_catalog(config: Config, fields: Sequence[LoadedField], regions: Mapping
         regions={name: found for name, region in regions.items() if (found := _region(region, fields[0].data))},
         settings=config.serve,
         size=config.map.size,
+        north_first=frozenset(code for code in codes if is_north_first(parse_crs(code))),
         attribution=config.serve.attribution or _credit(fields[0].data),
         boxes={name: _boxes(config, own[0].data) for name, own in products.items()},
     )
+
+
+def is_north_first(crs: pyproj.CRS) -> bool:
+    """Return True if the authority defines the order latitude, longitude or northing, easting."""
+    return [axis.direction for axis in crs.axis_info][:1] == ["north"]
 
 
 def _product(name: str, fields: Sequence[LoadedField]) -> ProductFacts:

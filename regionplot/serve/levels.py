@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from regionplot.errors import RegionplotError
-from regionplot.inputs.describe import raster_levels
+from regionplot.inputs.survey import raster_levels
 from regionplot.settings.config import Config
 from regionplot.settings.raster import RasterSettings
 from regionplot.shared.fields import Field, find_fields

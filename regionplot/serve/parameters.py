@@ -51,11 +51,13 @@ class Parameters:
         Raises
         ------
         RequestError
-            If there are too many parameters, or a name occurs twice.
+            If there are too many parameters, or a name occurs with two values.
         """
         values: dict[str, str] = {}
         for name, value in pairs:
             key = name.lower()
+            if values.get(key, "").lower() == value.lower() and key in values:
+                continue  # QGIS repeats parameters of an address that a user has pasted
             if key in values:
                 raise RequestError(f"the parameter {echo(key)} occurs twice; give it once", locator=key)
             if len(values) >= _MAX_PARAMETERS:

@@ -235,12 +235,11 @@ class Parent:
         if found is None:
             time.sleep(_POLL_SECONDS * bool(readable))  # the front has ended
             return
-        kind, number = found[0]
-        if kind == "current":
-            self._current, self._failures = number, 0
-            if number > self._last_before:
-                self._before = None
-            self._note(f"serving generation {number}")
+        _, self._current = found[0]
+        self._failures = 0
+        if self._current > self._last_before:
+            self._before = None
+        self._note(f"serving generation {self._current}")
 
     def _drain(self) -> int:
         """Let running requests end, then end all children. Return the exit code."""

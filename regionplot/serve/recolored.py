@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 import pydantic
+import pyproj
 from typing_extensions import override
 
 from regionplot.colors.classifier import Codes
+from regionplot.geo.extent import PanelGrid
 from regionplot.render.panels import PanelPainter
 from regionplot.serve.parameters import RequestError
 from regionplot.serve.recoloring import Recoloring
@@ -43,6 +45,19 @@ def recolored(data: SharedData, recoloring: Recoloring) -> SharedData:
         raise RequestError("these colors do not suit the layer", locator="colorscalerange") from None
     config = data.config.model_copy(update={"colors": colors})
     return replace(data, config=config, plan=replace(data.plan, colormap=None), loaded=replace(data.loaded, codes=None))
+
+
+def recolored_for(data: SharedData, recoloring: Recoloring, panel: PanelGrid, crs: pyproj.CRS) -> SharedData:
+    """Return a field with the colors for one image. Automatic limits are those of the cells on the image."""
+    found = recolored(data, recoloring).with_scale_of(panel, crs)
+    cells = found.loaded.series
+    if not (recoloring.bands and recoloring.is_automatic) or cells is None or data.config.colors.units:
+        return found
+    known = cells[np.isfinite(cells)]
+    low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 0.0)
+    if not low < high or (recoloring.is_logarithmic and low <= 0):
+        return found
+    return recolored(data, replace(recoloring, limits=(low, high), is_automatic=False))
 
 
 def _settings(usual: ColorSettings, chosen: Recoloring) -> dict[str, Any]:

@@ -16,7 +16,9 @@ COLORMAPS = (
 )  # fmt: skip
 """Colormaps of matplotlib that requests can name. `_r` at the end reverses a colormap."""
 STYLES = {name: base for base in COLORMAPS for name in (base, f"{base}_r")}
-_MAX_BANDS = 250
+_MAX_BANDS = 254
+_GRADUAL = 250
+"""From this number of classes on, the scale is continuous. Clients of ncWMS ask for 250 or 254 classes by default."""
 _LIMIT = 1e30
 
 
@@ -50,19 +52,20 @@ class Recoloring:
             raise RequestError(f"there is no style {echo(style)}; use default", 400, "StyleNotDefined", "styles")
         text = parameters.text("colorscalerange").lower()
         limits = None if text in ("", "auto", "default") else _limits(text)
+        bands = parameters.whole("numcolorbands", 2, _MAX_BANDS, 0)
+        if bands and not text:
+            raise RequestError("numcolorbands needs colorscalerange=LOW,HIGH or auto", locator="numcolorbands")
         found = cls(
             style,
             limits,
             text == "auto",
-            parameters.whole("numcolorbands", 2, _MAX_BANDS, 0),
+            bands if bands < _GRADUAL else 0,
             _end(parameters, "belowmincolor", "lowest"),
             _end(parameters, "abovemaxcolor", "highest"),
             parameters.flag("logscale", default=False),
         )
         if found.is_logarithmic and limits and limits[0] <= 0:
             raise RequestError("a logarithmic scale needs limits above zero", locator="colorscalerange")
-        if found.bands and not limits:
-            raise RequestError("numcolorbands needs colorscalerange=LOW,HIGH", locator="numcolorbands")
         return None if found == cls() else found
 
 

@@ -67,6 +67,14 @@ class MapRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class StackRequest:
+    """Several maps of one box that lie over one another: each shows the map below where it has no data."""
+
+    maps: tuple[MapRequest, ...]
+    """The maps from bottom to top. They differ in fields, layers and colors."""
+
+
+@dataclass(frozen=True, slots=True)
 class RegionRequest:
     """The map of a region, as a run draws it."""
 
@@ -116,7 +124,7 @@ class LegendRequest:
     recoloring: Recoloring | None = None
 
 
-Drawing = MapRequest | RegionRequest | ValueRequest | LegendRequest
+Drawing = MapRequest | StackRequest | RegionRequest | ValueRequest | LegendRequest
 
 
 def digest_of(run: str, drawing: object) -> str:

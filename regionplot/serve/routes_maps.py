@@ -28,7 +28,7 @@ from regionplot.serve.request import (
     tile_request,
     value_request,
 )
-from regionplot.serve.service import Service, base_address, data_headers, parameters_of
+from regionplot.serve.service import Service, accepts_gzip, base_address, compress, data_headers, parameters_of
 
 _LEGEND = (500, 200)
 """Default width and maximum height of legends in pixels."""
@@ -63,13 +63,14 @@ class _Maps:
     async def catalog(self, request: Request) -> Response:
         """Return the catalog as JSON."""
         catalog = self._snapshot(request)[0].catalog
-        return JSONResponse(catalog_json(catalog), headers=_of_catalog(catalog))
+        return _compressed(request, JSONResponse(catalog_json(catalog), headers=_of_catalog(catalog)))
 
     async def regions(self, request: Request) -> Response:
         """Return the regions as JSON."""
         catalog = self._snapshot(request)[0].catalog
         found = [dataclasses.asdict(region) for region in catalog.regions.values()]
-        return JSONResponse({"run": catalog.run, "regions": found}, headers=_of_catalog(catalog))
+        found_json = {"run": catalog.run, "regions": found}
+        return _compressed(request, JSONResponse(found_json, headers=_of_catalog(catalog)))
 
     async def region(self, request: Request) -> Response:
         """Return the map of a region: the bytes that a run writes."""
@@ -136,6 +137,15 @@ class _Maps:
         found |= {"value": answer["values"][0], "units": answer["units"], **_times(fact)}
         found |= {"level": fact.level} if fact.level else {}
         return JSONResponse({**found, "run": snapshot.catalog.run}, headers=_of_field(snapshot, fact))
+
+
+def _compressed(request: Request, answer: Response) -> Response:
+    """Compress an answer if the client understands it. Catalogs with thousands of regions are long."""
+    answer.headers["Vary"] = "Accept-Encoding"
+    if accepts_gzip(request):
+        answer.body = compress(bytes(answer.body))
+        answer.headers.update({"Content-Encoding": "gzip", "Content-Length": str(len(answer.body))})
+    return answer
 
 
 def _times(fact: FieldFacts) -> dict[str, str]:

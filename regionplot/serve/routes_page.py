@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from regionplot.serve.parameters import named
-from regionplot.serve.service import matches
+from regionplot.serve.service import accepts_gzip, compress, matches
 
 _INDEX = "index.html"
 _MEDIA_TYPES = {
@@ -30,6 +30,8 @@ class PageFile:
     content: bytes
     media_type: str
     digest: str
+    compressed: bytes
+    """The content as gzip."""
 
 
 def page_files() -> dict[str, PageFile]:
@@ -39,8 +41,12 @@ def page_files() -> dict[str, PageFile]:
         suffix = path.name[path.name.rfind(".") :]
         if path.is_file() and suffix in _MEDIA_TYPES:
             content = path.read_bytes()
-            found[path.name] = PageFile(content, _MEDIA_TYPES[suffix], hashlib.sha256(content).hexdigest()[:32])
+            found[path.name] = _page_file(content, _MEDIA_TYPES[suffix])
     return found
+
+
+def _page_file(content: bytes, media_type: str) -> PageFile:
+    return PageFile(content, media_type, hashlib.sha256(content).hexdigest()[:32], compress(content))
 
 
 def routes() -> list[Route]:
@@ -57,7 +63,10 @@ def routes() -> list[Route]:
 
 
 def _answer(request: Request, page: PageFile) -> Response:
-    headers = {"ETag": f'"{page.digest}"', "Cache-Control": "no-cache"}
+    headers = {"ETag": f'"{page.digest}"', "Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
     if matches(request.headers.get("if-none-match", ""), page.digest):
         return Response(status_code=304, headers=headers)
-    return Response(page.content, media_type=page.media_type, headers=headers)
+    if accepts_gzip(request):
+        headers["Content-Encoding"] = "gzip"
+    content = page.compressed if accepts_gzip(request) else page.content
+    return Response(content, media_type=page.media_type, headers=headers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 from collections.abc import Mapping
 from email.utils import formatdate
@@ -23,6 +24,7 @@ from regionplot.settings.serve import ServeSettings
 
 _MEGABYTE = 2**20
 _HOST = re.compile(r"([A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:\d{1,5})?", re.ASCII)
+_GZIP = re.compile(r"gzip(\s*;\s*q=(1(\.0*)?|0?\.0*[1-9]\d*))?", re.ASCII)
 _FOREVER = "public, max-age=31536000, immutable"
 RUN_HEADER, TIME_HEADER, MODEL_HEADER = "Data-Run", "Data-Time", "Data-Reference-Time"
 
@@ -140,6 +142,17 @@ def matches(condition: str, digest: str) -> bool:
     """Return True if the header `If-None-Match` names a digest."""
     tags = (tag.strip().removeprefix("W/") for tag in condition.split(","))
     return any(tag in ("*", f'"{digest}"') for tag in tags)
+
+
+def accepts_gzip(request: Request) -> bool:
+    """Return True if the client understands answers that are compressed with gzip."""
+    given = request.headers.get("accept-encoding", "").lower()
+    return any(_GZIP.fullmatch(part.strip()) for part in given.split(","))
+
+
+def compress(content: bytes) -> bytes:
+    """Return bytes as gzip. Equal bytes give equal results."""
+    return gzip.compress(content, 6, mtime=0)
 
 
 def server_timing(stages: Mapping[str, float]) -> str:

@@ -17,8 +17,17 @@ _PERIOD = re.compile(r"P(?:(\d{1,4})D)?(?:T(?:(\d{1,4})H)?(?:(\d{1,5})M)?(?:(\d{
 
 
 def find_time(product: ProductFacts, text: str, level: str = "") -> FieldFacts:
-    """Return the field of a time, or the newest field of a range. An empty text is the default time."""
-    return find_field(product, "", level) if not text else find_times(product, text, level)[-1]
+    """Return the field of a time, or the newest field of a range. An empty text is the default time.
+
+    The end of a range counts only if no other time lies in the range. QGIS asks for ranges: the map for 6 to 12 o'clock
+    is that of 6 o'clock.
+    """
+    if not text:
+        return find_field(product, "", level)
+    found, last = find_times(product, text, level), text.rpartition(",")[2]
+    end = last.split("/")[1] if "/" in last else ""
+    before = [each for each in found if not ("T" in end and _is_after(each.time, end))]
+    return (before or found)[-1]
 
 
 def find_times(product: ProductFacts, text: str, level: str = "") -> list[FieldFacts]:

@@ -16,7 +16,6 @@ _START = {
     "1.1.1": '<WMT_MS_Capabilities version="1.1.1">',
 }
 _END = {"1.3.0": "</WMS_Capabilities>", "1.1.1": "</WMT_MS_Capabilities>"}
-_NORTH_FIRST = frozenset({"EPSG:4326"})
 
 
 def capabilities(catalog: Catalog, version: str, address: str) -> str:
@@ -126,7 +125,8 @@ def _bounds(catalog: Catalog, product: ProductFacts, version: str) -> Iterator[s
         boxes.setdefault(product.crs, product.own_bounds)
     tag = "CRS" if version == "1.3.0" else "SRS"
     for code, (xmin, ymin, xmax, ymax) in boxes.items():
-        box = (ymin, xmin, ymax, xmax) if version == "1.3.0" and code in _NORTH_FIRST else (xmin, ymin, xmax, ymax)
+        is_swapped = version == "1.3.0" and code in catalog.north_first
+        box = (ymin, xmin, ymax, xmax) if is_swapped else (xmin, ymin, xmax, ymax)
         limits = " ".join(
             f'{name}="{edge:.9g}"' for name, edge in zip(("minx", "miny", "maxx", "maxy"), box, strict=True)
         )

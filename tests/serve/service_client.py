@@ -98,6 +98,12 @@ class Client:
         return np.asarray(Image.open(io.BytesIO(response.content)).convert("RGBA"))
 
     @property
+    def product(self) -> str:
+        """Name of the default product."""
+        assert self.backend.current is not None
+        return self.backend.current.catalog.default_product.name
+
+    @property
     def run(self) -> str:
         assert self.backend.current is not None
         return self.backend.current.catalog.run

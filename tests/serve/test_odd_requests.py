@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 from urllib.parse import quote, urlencode
+from xml.etree import ElementTree
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from service_client import Client
+from scipy.io import netcdf_file
+from service_client import PLAIN_TABLES, Client, make_client
+from test_levels import INFO, write_levels
 
 from regionplot.serve.parameters import Parameters, RequestError, parse_box, parse_crs, parse_number
+from regionplot.settings.loading import read_config
 
 EXAMPLES = int(os.environ.get("REGIONPLOT_EXAMPLES", "40"))
 """Number of random requests of each test. Set it to 10,000 for a long search."""
@@ -144,6 +149,7 @@ def test_a_crs_is_a_code(text: str) -> None:
 def test_a_parameter_occurs_once() -> None:
     with pytest.raises(RequestError, match="twice"):
         Parameters.of([("bbox", "1"), ("BBOX", "2")])
+    assert Parameters.of([("service", "WMS"), ("SERVICE", "wms")]).values == {"service": "WMS"}
     with pytest.raises(RequestError, match="more than"):
         Parameters.of([(f"p{number}", "") for number in range(100)])
 
@@ -177,6 +183,35 @@ def test_an_odd_host_is_not_repeated(client: Client, host: str) -> None:
     assert response.status_code == 200
     assert 'xlink:href="http://localhost/wms?"' in response.text
     assert client.get("/map/?bbox=1,2,3,4", Host="evil.example").status_code == 404
+
+
+def test_the_host_of_a_request_is_no_part_of_a_key(client: Client) -> None:
+    address = "/map?bbox=-100,40,-96,43.5&width=44&height=40"
+    first = client.get(address, Host="one.example")
+    second = client.get(address, Host="two.example")
+    assert second.headers["server-timing"] == "cache"
+    assert (second.content, second.headers["etag"]) == (first.content, first.headers["etag"])
+    for address in ("/tiles/raster.json", "/ogc/", "/wms?request=GetCapabilities", "/wmts?request=GetCapabilities"):
+        answer = client.get(address, Host="one.example")
+        assert "http://one.example/" in answer.text
+        assert answer.headers["vary"] == "Host"
+
+
+def test_texts_of_data_files_are_escaped(tmp_path: Path) -> None:
+    evil = "</a><script>alert('1')</script>\"&"
+    with netcdf_file(write_levels(tmp_path, units=evil), "a") as file:
+        file.variables["t"].units = file.variables["t"].long_name = evil
+    raster = {"path": tmp_path / "levels.nc", "levels": "all", "time": "all"}
+    client = make_client(read_config({**PLAIN_TABLES, "raster": raster}), [])
+    for version in ("1.3.0", "1.1.1"):
+        ElementTree.fromstring(client.get(f"/wms?request=GetCapabilities&version={version}").text)
+    ElementTree.fromstring(client.get("/wmts?request=GetCapabilities").text)
+    info = f"{INFO}text/html"
+    for address in ("/wms?request=GetCapabilities", "/wmts?request=GetCapabilities", info, f"{info}&time=../.."):
+        answer = client.get(address)
+        assert answer.status_code == 200
+        assert "<script" not in answer.text
+    assert client.get("/catalog").headers["content-type"] == "application/json"
 
 
 def test_all_answers_have_the_headers_of_security(client: Client) -> None:

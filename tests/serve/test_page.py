@@ -25,6 +25,19 @@ def test_a_file_that_has_not_changed_is_not_sent_again(client: Client) -> None:
     assert (again.status_code, again.content) == (304, b"")
 
 
+@pytest.mark.parametrize("address", ["/page/openlayers.js", "/catalog", "/regions"])
+def test_long_files_are_compressed_if_the_browser_understands_it(client: Client, address: str) -> None:
+    for encodings, expected in (
+        ("gzip, deflate, br", "gzip"), ("br, gzip;q=0.5", "gzip"), ("identity", None), ("gzip;q=0", None),
+        ("gzip; q=0.0", None), ("xgzip", None), ("", None),
+    ):  # fmt: skip
+        answer = client.get(address, **{"Accept-Encoding": encodings})
+        assert answer.headers.get("content-encoding") == expected, encodings
+        assert "Accept-Encoding" in answer.headers["vary"]
+        assert answer.content == client.get(address, **{"Accept-Encoding": "identity"}).content
+    assert int(client.get("/page/openlayers.js").headers["content-length"]) < 200_000
+
+
 @pytest.mark.parametrize("name", ["none.js", "..%2Fapp.py", "%2e%2e/app.py", "openlayers/package.json", "", "Page.js"])
 def test_other_files_are_not_served(client: Client, name: str) -> None:
     assert client.get(f"/page/{name}").status_code in (307, 400, 404)

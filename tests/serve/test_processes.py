@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
-from odd_bytes import OddRequest, check_answer, odd_requests
+from odd_bytes import OddRequest, answer_to, check_answer, odd_requests
 from service_client import columns, write_raster
 from service_process import ServiceProcess, running_service
 
@@ -155,6 +155,16 @@ def test_odd_bytes_get_a_reason_and_cost_no_worker(service: ServiceProcess) -> N
     assert set(service.workers) == workers or EXAMPLES > 1000, "a worker has ended"
     assert len(service.workers) == len(workers)
     assert "a request failed" not in service.errors.read_text()
+
+
+def test_headers_of_a_proxy_are_ignored(service: ServiceProcess) -> None:
+    head = b"GET /ogc/ HTTP/1.1\r\nHost: here\r\nConnection: close\r\n"
+    forged = b"X-Forwarded-Proto: https\r\nX-Forwarded-Host: evil.example\r\nX-Forwarded-For: 6.6.6.6\r\n\r\n"
+    answer = answer_to(OddRequest(head + forged, is_http=True), service.port)
+    assert b'"http://here/ogc/"' in answer
+    assert b"evil" not in answer
+    service.until(lambda: "/ogc/" in (service.errors.parent / "access.txt").read_text())
+    assert "6.6.6.6" not in (service.errors.parent / "access.txt").read_text()
 
 
 def test_sigterm_ends_all_processes(service: ServiceProcess) -> None:

@@ -50,6 +50,16 @@ def test_an_automatic_range_is_that_of_the_cells_on_the_map(client: Client) -> N
     assert automatic[-1] > (150, 150, 150), "a few cells around the map count, too"
 
 
+def test_bands_of_an_automatic_range(client: Client) -> None:
+    """Godiva sends both parameters."""
+    found = colors_of(client.pixels(f"{MAP}&styles=gray&colorscalerange=auto&numcolorbands=4"))
+    assert len(set(found)) == 4
+    assert (found[0], found[-1]) == ((0, 0, 0), (255, 255, 255))
+    for bands in (249, 250, 254):
+        address = f"{MAP}&styles=gray&colorscalerange=0,39&numcolorbands={bands}"
+        assert len(set(colors_of(client.pixels(address)))) == 40
+
+
 def test_the_legend_has_the_same_colors(client: Client) -> None:
     usual = client.pixels(LEGEND)
     red = client.pixels(f"{LEGEND}&style=Reds&colorscalerange=0,5")

@@ -226,7 +226,7 @@ const KEYS = {
 
 function onKey(event) {
   if (document.querySelector("dialog[open]")) return;
-  const isTyping = event.target.closest("input, select, button, summary") && event.key !== "Escape";
+  const isTyping = event.target.closest("a, input, select, button, summary") && event.key !== "Escape";
   if (isTyping || event.ctrlKey || event.metaKey || event.altKey || !KEYS[event.key]) return;
   event.preventDefault();
   KEYS[event.key]();
@@ -284,6 +284,8 @@ async function start() {
     return;
   }
   byId("news").textContent = "";
+  byId("progress").hidden = true;
+  byId("legend").hidden = false;
   const place = { ...state };
   showCatalog();
   Object.assign(state, place);
