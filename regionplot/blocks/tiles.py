@@ -152,7 +152,7 @@ def process_tiles(
     ------
     BlockError, RasterError
         If a tile fails, or two tiles have the same name. New results are then removed. Files that existed before may
-        have been replaced.
+        have been replaced. `__cause__` is the error that the function raised, if it pickles.
     TypeError
         If `read` is "files", and an option sets the output.
     """
