@@ -165,9 +165,10 @@ def _without_raster(sheet: Sheet) -> Sheet:
 
 def _covered(pixels: Bytes, channel: int) -> Covered:
     """Return the pixels of a box of the sheet that are darker than white in a channel, and their values."""
-    values = pixels[..., channel].reshape(-1)
-    drawn = np.flatnonzero(values != WHITE)
-    return Covered(drawn, values[drawn])
+    is_drawn = pixels.view(np.uint32)[..., 0] != PACKED_WHITE  # much faster than a copy of the channel
+    drawn, values = np.flatnonzero(is_drawn), pixels[..., channel][is_drawn]
+    is_darker = values != WHITE  # a pixel can differ from white in another channel only
+    return Covered(drawn, values) if is_darker.all() else Covered(drawn[is_darker], values[is_darker])
 
 
 def _boxes(labels: Iterable[Label], sheet: Sheet) -> NDArray[np.int32]:
