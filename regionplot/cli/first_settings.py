@@ -33,9 +33,10 @@ def raster_settings(facts: Facts, quantity: Mapping[str, Any]) -> str:
     keys = {"path": facts["path"], **quantity["select"]}
     colors = quantity.get("colors", {"keys": {}, "reason": ""})
     reason = f"  # {colors['reason']}" if colors["reason"] else ""
+    note = "" if _has_degrees(quantity["grid"]) else "  # the limits in regions.csv have its units"
     return _text(
         ["[raster]", *_lines(keys), *more, ""],
-        ["[map]", 'projection = "raster"', ""],
+        ["[map]", 'style = "atlas"', f'projection = "raster"{note}', ""],
         [f"[colors]{reason}", *_lines(colors["keys"])],
     )
 
@@ -44,8 +45,7 @@ def raster_regions(quantity: Mapping[str, Any]) -> str:
     """Return a table with one region: the extent of the raster."""
     grid = quantity["grid"]
     degrees, extent = grid["degrees"], grid["extent"]
-    is_wide = degrees is not None and degrees["east"] - degrees["west"] > _FULL_TURN / 2
-    if degrees is None or (is_wide and grid["unit"] != "degree"):
+    if not _has_degrees(grid):  # a box in degrees would be larger than the grid
         keys = ("xmin", "xmax", "ymin", "ymax")
         return _table(keys, [extent[key] for key in keys])
     return degrees_table(*(degrees[key] for key in ("west", "south", "east", "north")))
@@ -76,6 +76,7 @@ def vector_settings(facts: Facts, layer: Mapping[str, Any]) -> str:
     regions = ["[regions]  # each feature is a region", *_lines({**chosen, "name_field": name_field(layer)}), ""]
     return _text(
         ["[raster]", 'path = "sample:relief"  # the raster to draw', ""],
+        ["[map]", 'style = "atlas"', ""],
         regions if has_regions(layer) else [],
         ["[[features]]", *_lines({"path": facts["path"], **chosen})],
     )
@@ -102,6 +103,11 @@ def name_field(layer: Mapping[str, Any]) -> str | None:
             if found is not None:
                 return found
     return next(iter(names), None)
+
+
+def _has_degrees(grid: Mapping[str, Any]) -> bool:
+    """Return True if the limits of a grid are longitudes and latitudes in degrees."""
+    return grid["degrees"] is not None and grid["unit"] == "degree"
 
 
 def _text(*parts: Iterable[str]) -> str:

@@ -238,6 +238,16 @@ def line_ends(line: GridLine, panel: PanelGrid) -> dict[str, Floats]:
     return _ends_and_paths(line, panel)[0]
 
 
+def line_feet(line: GridLine, panel: PanelGrid) -> Floats:
+    """Return the points of the lower edge below the lowest point of a line, in pixels, shape (n, 2).
+
+    On a map in degrees that shows more than the earth, meridians end at the pole, above the edge.
+    """
+    paths = _ends_and_paths(line, panel)[1]
+    lowest = [path[np.argmin(path[:, 1])] for path in paths]
+    return np.array(lowest).reshape(-1, 2) * (1.0, 0.0)
+
+
 def _ends_and_paths(line: GridLine, panel: PanelGrid) -> tuple[dict[str, Floats], list[Floats]]:
     """Return the ends of a line at each edge of the panel, and the vertices of its parts, in pixels."""
     extent = panel.extent

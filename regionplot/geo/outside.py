@@ -11,6 +11,8 @@ import shapely
 from numpy.typing import NDArray
 from shapely import affinity
 
+from regionplot.geo.centered import CenteredCRS
+from regionplot.geo.charts import cut_meridian, has_degrees
 from regionplot.geo.crs import transformer
 from regionplot.geo.extent import FULL_TURN, PanelGrid
 from regionplot.geo.grid import GridGeometry
@@ -19,6 +21,13 @@ _STEPS = 64
 """Number of vertices along each side of a grid."""
 _INNER = np.array([0.02, 0.5, 0.98])
 """Places along the rows and columns of a grid whose points must lie inside the outline on the map."""
+_POLE = 90.0
+_BESIDE_CUT = 1e-7
+"""Degrees between the meridian at which a map of the world is cut, and the outline of the grid."""
+_SAMPLES = 21
+"""Number of columns, and of rows, of points of a panel where an outline is checked."""
+_SAMPLES_APART = 2.0
+"""Pixels from an outline within which points are not checked."""
 Geometries = NDArray[np.object_]
 
 
@@ -50,19 +59,53 @@ def outside_of(grid: GridGeometry, panel: PanelGrid, crs: pyproj.CRS) -> Outside
     Returns
     -------
     Outside
-        Without areas if the panel lies in the grid. Also without areas if the grid spans 360°, or if its outline is not
-        a simple polygon on the map, for example because the map breaks it at a meridian.
+        Without areas if the panel lies in the grid. Also without areas if the outline of the grid is not a simple
+        polygon on the map, for example because the map breaks it at a meridian.
     """
     extent = panel.extent
     box = shapely.box(extent.xmin, extent.ymin, extent.xmax, extent.ymax)
     is_round = grid.columns_per_turn is not None and grid.width > grid.columns_per_turn - 1
-    outline = None if is_round else _outline(grid, crs)
+    outline = _round_outline(grid, panel, crs) if is_round else _outline(grid, crs)
     if outline is None or shapely.contains(outline, box):
         return NOTHING
     areas = shapely.get_parts(shapely.difference(box, outline))
     areas = areas[shapely.area(areas) > panel.pixel_width * panel.pixel_height]
     edges = shapely.get_parts(shapely.line_merge(shapely.intersection(shapely.boundary(outline), box)))
     return Outside(areas, edges[shapely.length(edges) > 0])
+
+
+def _round_outline(grid: GridGeometry, panel: PanelGrid, crs: pyproj.CRS) -> shapely.Geometry | None:
+    """Return the outline of a grid that spans 360°: two parallels, and on a projected map also two meridians.
+
+    Return None if the map does not show the earth between two meridians, but around a pole, for example.
+    """
+    south, north = np.clip([grid.extent.ymin, grid.extent.ymax], -_POLE, _POLE)
+    if isinstance(crs, CenteredCRS):  # it is never used for the whole earth
+        return None
+    if has_degrees(crs):
+        return shapely.box(panel.extent.xmin, south, panel.extent.xmax, north)
+    west = cut_meridian(grid.crs, crs)
+    ring = _sides(west + _BESIDE_CUT, west + FULL_TURN - _BESIDE_CUT, north, south)
+    points = np.column_stack(transformer(grid.crs, crs).transform(*ring))
+    if not np.isfinite(points).all():
+        return None
+    outline = shapely.Polygon(points)
+    return outline if outline.is_valid and _agrees(outline, grid, panel, crs) else None
+
+
+def _agrees(outline: shapely.Polygon, grid: GridGeometry, panel: PanelGrid, crs: pyproj.CRS) -> bool:
+    """Return True if an outline contains the sample points of a panel that lie in a grid around the earth."""
+    extent, margin = panel.extent, _SAMPLES_APART * max(panel.pixel_width, panel.pixel_height)
+    columns, rows = np.linspace(extent.xmin, extent.xmax, _SAMPLES), np.linspace(extent.ymin, extent.ymax, _SAMPLES)
+    x, y = (axis.ravel() for axis in np.meshgrid(columns, rows))
+    longitude, latitude = transformer(crs, grid.crs).transform(x, y)
+    back_x, back_y = transformer(grid.crs, crs).transform(longitude, latitude)
+    is_on_earth = np.hypot(back_x - x, back_y - y) < margin
+    in_grid = is_on_earth & (grid.extent.ymin <= latitude) & (latitude <= grid.extent.ymax)
+    points = shapely.points(x, y)
+    is_inside = shapely.contains(outline, points)
+    is_near = shapely.distance(shapely.boundary(outline), points) < margin
+    return bool((is_near | (in_grid == is_inside)).all())
 
 
 def dashed(lines: Geometries, dash: float, gap: float) -> Geometries:
@@ -91,9 +134,7 @@ def dashed(lines: Geometries, dash: float, gap: float) -> Geometries:
 
 def _outline(grid: GridGeometry, crs: pyproj.CRS) -> shapely.Geometry | None:
     """Return the outline of a grid on a map. Return None if it is not simple there."""
-    share = np.arange(_STEPS) / _STEPS
-    column = np.concatenate([share, np.ones(_STEPS), 1 - share, np.zeros(_STEPS)]) * grid.width
-    row = np.concatenate([np.zeros(_STEPS), share, np.ones(_STEPS), 1 - share]) * grid.height
+    column, row = _sides(0, grid.width, 0, grid.height)
     inner = np.meshgrid(_INNER * grid.width, _INNER * grid.height)
     to_map = transformer(grid.crs, crs)
     x, y = to_map.transform(*grid.coordinates(column, row))
@@ -105,3 +146,11 @@ def _outline(grid: GridGeometry, crs: pyproj.CRS) -> shapely.Geometry | None:
         return None
     turns = (-FULL_TURN, 0.0, FULL_TURN) if crs.is_geographic else (0.0,)
     return shapely.union_all([affinity.translate(outline, turn) for turn in turns])
+
+
+def _sides(left: float, right: float, first: float, last: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return points along the four sides of a rectangle, as two coordinates. The sides begin at (left, first)."""
+    share, ones = np.arange(_STEPS) / _STEPS, np.ones(_STEPS)
+    across = np.concatenate([share, ones, 1 - share, 0 * ones])
+    along = np.concatenate([0 * ones, share, ones, 1 - share])
+    return left + (right - left) * across, first + (last - first) * along

@@ -12,9 +12,10 @@ import pyproj
 from pydantic import Field
 from typing_extensions import override
 
+from regionplot.geo.charts import has_degrees
 from regionplot.geo.clip import IndexedGeometries
 from regionplot.geo.extent import PanelGrid
-from regionplot.geo.graticule import GridLine, grid_lines, label_points, line_ends
+from regionplot.geo.graticule import GridLine, grid_lines, label_points, line_ends, line_feet
 from regionplot.layers.base import Layer, LayerSettings, LoadContext, settings_digest
 from regionplot.settings.base import Color
 from regionplot.sheet.key import ColorBarKey
@@ -147,7 +148,8 @@ class GraticuleWithMargin(Graticule):
         yield from self._paths(sheet, lines)
         for line in lines if not sheet.layout.page.is_narrow else ():
             edge = line.edges[0]
-            for place in line_ends(line, sheet.view.panel)[edge]:
+            ends = line_feet(line, sheet.view.panel) if edge == "b" and has_degrees(sheet.crs) else None
+            for place in line_ends(line, sheet.view.panel)[edge] if ends is None else ends:
                 yield from self._label(line.text, float(place[0]), float(place[1]), edge, sheet)
 
     def _label(self, words: str, x: float, y: float, edge: str, sheet: Sheet) -> Iterator[SheetMark]:

@@ -27,6 +27,8 @@ _MIN_LABEL = 0.6
 """Minimum font size of a long label, as a fraction of its normal size. A label that is still too long is truncated."""
 _MIN_TICKS = 2
 """Minimum number of labels that a reader needs to understand the scale."""
+_MIN_STEPS = 2
+"""Minimum number of steps between levels that can be found to be equal."""
 _MAX_TICKS = 6
 """Maximum number of ticks that are used if matplotlib puts fewer than two labels on the bar."""
 _MAX_DECADES = 100
@@ -190,18 +192,41 @@ def _thin_labels(labels: Sequence[Text], boxes: Sequence[Bbox]) -> None:
 
 
 def _keep_round(labels: Sequence[Text], boxes: Sequence[Bbox]) -> None:
-    """Show the labels of round numbers first, and further labels where they do not touch: 0, then 1000, then 500."""
+    """Show labels at equal steps, if the levels have equal steps.
+
+    Otherwise, show the labels of round numbers first, and further labels where they do not touch: 0, then 1000, then
+    500.
+    """
     values = [float(label.get_text().replace(_MINUS, "-")) for label in labels]
-    shown: list[int] = []
-    for number in sorted(range(len(labels)), key=lambda number: _roundness(values[number])):
-        box = boxes[number]
-        gap = _LEVEL_GAP * box.height
-        is_free = all(box.x1 + gap < boxes[n].x0 or boxes[n].x1 + gap < box.x0 for n in shown)
-        middle = (box.x0 + box.x1) / 2
-        is_free = is_free and all(abs(middle - (boxes[n].x0 + boxes[n].x1) / 2) >= _LEAST * box.height for n in shown)
-        labels[number].set_visible(is_free)
-        if is_free:
+    by_roundness = sorted(range(len(labels)), key=lambda number: _roundness(values[number]))
+    shown = _even_choice(values, boxes, by_roundness[:1])
+    for number in by_roundness if not shown else ():
+        if all(_have_distance(boxes[number], boxes[n]) for n in shown):
             shown.append(number)
+    for number, label in enumerate(labels):
+        label.set_visible(number in shown)
+
+
+def _even_choice(values: Sequence[float], boxes: Sequence[Bbox], roundest: Sequence[int]) -> list[int]:
+    """Return every nth number, including the roundest one, if all numbers have the same step. Otherwise, return none.
+
+    n is the smallest number for which labels have their distance.
+    """
+    steps = [right - left for left, right in pairwise(values)]
+    if len(steps) < _MIN_STEPS or not all(math.isclose(step, steps[0], rel_tol=1e-6) for step in steps):
+        return []
+    for nth in range(1, len(values)):
+        chosen = [*range(roundest[0] % nth, len(values), nth)]
+        if all(_have_distance(boxes[left], boxes[right]) for left, right in pairwise(chosen)):
+            return chosen
+    return [*roundest]
+
+
+def _have_distance(one: Bbox, other: Bbox) -> bool:
+    """Return True if two labels of a short bar neither touch nor have their middles too close to each other."""
+    gap = _LEVEL_GAP * one.height
+    distance = abs((one.x0 + one.x1) / 2 - (other.x0 + other.x1) / 2)
+    return bool((one.x1 + gap < other.x0 or other.x1 + gap < one.x0) and distance >= _LEAST * one.height)
 
 
 def _roundness(value: float) -> tuple[bool, int, int]:

@@ -130,6 +130,13 @@ def test_the_suggested_settings_draw_the_file(make, write_raster, write_netcdf, 
     assert draw(make(write_raster, write_netcdf)) == ["all.png"]
 
 
+def test_the_suggested_region_fits_the_grid(draw, write_raster, tmp_path: Path) -> None:
+    draw(_polar(write_raster, None))
+    header, row = (tmp_path / "start" / "regions.csv").read_text().splitlines()
+    assert header == "name,xmin,xmax,ymin,ymax"
+    assert [float(limit) for limit in row.split(",")[1:]] == [-4e6, 4e6, -3.6e6, 3.6e6]
+
+
 def test_a_band_is_described_with_grid_range_and_colors(info, write_raster) -> None:
     cells = FLOATS.copy()
     cells[0] = -9999

@@ -343,13 +343,12 @@ def test_the_table_from_the_standard_input_is_read(run, folder, monkeypatch):
 
 
 def test_a_raster_that_may_still_grow_is_waited_for(run, folder):
-    (folder / "regionplot.toml").write_text(settings(more="settle = 0.5"))
-    assert not run("--wait-for", "9")
-    os.utime(folder / "grid.tif")
-    assert not run("--wait-for", "9")
-    assert not run("--wait-for", "9")
-    time.sleep(0.5)
-    assert run("--wait-for", "9")
+    (folder / "regionplot.toml").write_text(settings(more="settle = 60"))
+    for seconds, is_known in [(0, False), (90, True)]:
+        changed = time.time() - seconds
+        os.utime(folder / "grid.tif", (changed, changed))
+        assert not run("--wait-for", "9")
+        assert run("--wait-for", "9") is is_known
 
 
 def test_a_damaged_manifest_is_reported_once(known, folder):

@@ -25,7 +25,7 @@ from regionplot.render.frame import new_figure
 from regionplot.render.sheets import make_sheet
 from regionplot.settings.loading import read_config
 from regionplot.sheet.key import ColorBarKey
-from regionplot.sheet.marks import Label, Path
+from regionplot.sheet.marks import Label, Path, Text
 from regionplot.sheet.sheet import Sheet
 from regionplot.sheet.view import View
 
@@ -252,6 +252,20 @@ def test_the_lines_do_not_depend_on_the_crs_object() -> None:
     extent = Extent(-125, -67, 25, 50)
     one, other = sheet_of("EPSG:5070", extent), sheet_of(pyproj.CRS.from_epsg(5070).to_wkt(), extent)
     np.testing.assert_allclose(marks_of(one)[0].vertices, marks_of(other)[0].vertices)
+
+
+@pytest.mark.parametrize("extent", [Extent(-180, 180, -90, 90), Extent(0, 360, -80, 80), Extent(-30, 60, -90, -50)])
+def test_meridians_are_labeled_below_a_panel_that_shows_more_than_the_earth(extent: Extent) -> None:
+    sheet = sheet_of("EPSG:4326", extent)
+    settings = GraticuleSettings(position="outside", spacing=30)
+    marks = Graticule.load(settings, LoadContext(CONFIG, sheet.crs)).draw(sheet)
+    below = {mark.text: mark.x for mark in marks if isinstance(mark, Text) and mark.is_upright}
+    panel = sheet.view.panel
+    assert len(below) >= 2
+    for text, x in below.items():
+        number = float(text.rstrip("°EW")) * (-1 if text.endswith("W") else 1)
+        longitude = panel.extent.xmin + (x - sheet.view.box.left) * panel.pixel_width
+        assert (longitude - number + 180) % 360 - 180 == pytest.approx(0, abs=2 * panel.pixel_width)
 
 
 def test_labels_keep_their_place_in_vector_formats() -> None:

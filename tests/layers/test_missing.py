@@ -26,6 +26,12 @@ INSIDE = Region("inside", Extent(-99, -91, 33, 36.5))
 BESIDE = Region("beside", Extent(-105, -95, 33, 39))
 LEVELS: dict[str, Any] = {"levels": [100, 1000, 2000], "colors": ["#d4e9f4", "#60509d"], "under": "none"}
 LONLAT = pyproj.CRS("EPSG:4326")
+GRIDS_AROUND_THE_EARTH = {
+    "whole": GridGeometry(Affine(1, 0, -180, 0, -1, 90), 180, 360, LONLAT),
+    "from 0°, south first": GridGeometry(Affine(1, 0, 0, 0, 1, -90), 180, 360, LONLAT),
+    "tropics": GridGeometry(Affine(1, 0, -180, 0, -1, 30), 55, 360, LONLAT),
+}
+GLOBAL = GRIDS_AROUND_THE_EARTH["whole"]
 
 
 @pytest.fixture
@@ -139,11 +145,35 @@ def test_a_grid_beyond_the_antimeridian_is_found_a_turn_further() -> None:
     assert outside_of(grid, PanelGrid(Extent(-125, -102, 32, 48), 60, 40), LONLAT).areas.size == 1
 
 
+@pytest.mark.parametrize("grid", GRIDS_AROUND_THE_EARTH.values(), ids=list(GRIDS_AROUND_THE_EARTH))
+@pytest.mark.parametrize(
+    "crs", ["EPSG:4326", "ESRI:54030", "ESRI:54009", "+proj=eqc +lon_0=150", "+proj=eqearth +lon_0=-100", "EPSG:8857"]
+)
+def test_the_outside_of_a_grid_around_the_earth(grid: GridGeometry, crs: str) -> None:
+    to_map = pyproj.Transformer.from_crs("EPSG:4326", crs, always_xy=True)
+    unit = 1 if crs == "EPSG:4326" else 1.1e5
+    panel = PanelGrid(Extent(-190 * unit, 190 * unit, -100 * unit, 100 * unit), 380, 200)
+    area = shapely.union_all(outside_of(grid, panel, pyproj.CRS(crs)).areas)
+    assert area.area > 0
+    for x, y in [(c * unit, r * unit) for c in range(-185, 190, 12) for r in range(-95, 100, 7)]:
+        longitude, latitude = to_map.transform(x, y, direction="INVERSE")
+        back = to_map.transform(longitude, latitude)
+        is_on_earth = crs == "EPSG:4326" or np.hypot(back[0] - x, back[1] - y) < 1
+        is_in_grid = is_on_earth and grid.extent.ymin <= latitude <= grid.extent.ymax
+        point = shapely.Point(x, y)
+        assert area.boundary.distance(point) < 2 * unit or is_in_grid is not bool(area.contains(point))
+
+
+@pytest.mark.parametrize("crs", ["+proj=ortho +lat_0=40", "EPSG:3413", "+proj=laea +lat_0=-90", "+proj=igh"])
+def test_an_earth_that_is_not_cut_at_a_meridian_has_no_outside(crs: str) -> None:
+    panel = PanelGrid(Extent(-19e6, 19e6, -10e6, 10e6), 380, 200)
+    assert not outside_of(GLOBAL, panel, pyproj.CRS(crs)).areas.size
+
+
 @pytest.mark.parametrize("crs", ["EPSG:4326", "ESRI:54030", "EPSG:3857"])
 def test_a_global_grid_has_no_outside(crs: str) -> None:
-    grid = GridGeometry(Affine(1, 0, -180, 0, -1, 90), 180, 360, LONLAT)
     panel = PanelGrid(Extent(-1e6, 1e6, -1e6, 1e6) if crs != "EPSG:4326" else Extent(-200, -100, 0, 50), 60, 40)
-    assert not outside_of(grid, panel, pyproj.CRS(crs)).areas.size
+    assert not outside_of(GLOBAL, panel, pyproj.CRS(crs)).areas.size
 
 
 def test_dashes_lie_on_the_line() -> None:

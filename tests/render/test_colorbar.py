@@ -50,9 +50,9 @@ LEVELS: dict[str, list[float]] = {
 SIZES = [(1400, 900), (700, 450), (240, 200)]
 
 
-def labels_of(size: tuple[int, int], **colors: Any) -> tuple[Figure, list[Text]]:
+def labels_of(size: tuple[int, int], style: str = "plain", **colors: Any) -> tuple[Figure, list[Text]]:
     """Draw a color bar. Return the figure, and the visible labels from left to right."""
-    map_settings = {"size": size}
+    map_settings = {"size": size, "style": style}
     config = read_config({"raster": {"path": "sample:relief"}, "map": map_settings, "colors": colors})
     scale = ColorScale.of(config, np.array([[3.0, 6.0]]))
     layout = lay_out(config, scale.key())
@@ -116,3 +116,21 @@ def test_labels_that_fit_are_centered_below_their_levels() -> None:
     for label in labels:
         box = label.get_window_extent()
         assert (box.x0 + box.x1) / 2 == pytest.approx(_tick_pixel(figure.axes[0], label), abs=1.5)
+
+
+@pytest.mark.parametrize("step", [0.1, 2.5, 1000])
+@pytest.mark.parametrize("first", [-7, 3])
+@pytest.mark.parametrize("count", [5, 19, 41])
+def test_levels_with_equal_steps_have_labels_with_equal_steps(first: int, count: int, step: float) -> None:
+    levels = [(first + number) * step for number in range(count)]
+    _, labels = labels_of((700, 450), "atlas", levels=levels)
+    check_apart(labels)
+    values = [number_in(label.get_text()) for label in labels]
+    assert len(values) > 2
+    assert np.ptp(np.diff(values)) < 1e-6 * step
+    assert 0 in values or 0 not in levels
+
+
+def test_round_levels_with_unequal_steps_have_a_label_first() -> None:
+    _, labels = labels_of((700, 450), "atlas", levels=[0, 90, 97, 100, 103, 110, 200, 390, 400])
+    assert {number_in(label.get_text()) for label in labels} >= {0, 100, 200, 400}

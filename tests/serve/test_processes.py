@@ -72,6 +72,7 @@ def test_a_renewed_raster_is_served_without_a_gap(service: ServiceProcess) -> No
             before = service.run
             renew(folder, columns()[:, ::-1] if turn % 2 else columns())
             service.until(lambda before=before: service.run != before)
+            service.until(lambda turn=turn: len(answers) == turn + 1)
     finally:
         stop.set()
         for client in clients:
