@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
-from xml.etree import ElementTree
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from regionplot.geo.dtypes import fits_dtype
 from regionplot.text import plain_text
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
 
 logger = logging.getLogger(__name__)
 _MAX_TABLE = 65_536
@@ -75,6 +77,8 @@ def class_names(dataset: Any, band: int) -> dict[int, str]:
     dataset, band
         As for `color_table`.
     """
+    from xml.etree import ElementTree  # noqa: PLC0415 (only color tables need it)
+
     import rasterio.shutil  # noqa: PLC0415 (imports GDAL)
     from rasterio.io import MemoryFile  # noqa: PLC0415
 
@@ -92,7 +96,7 @@ def class_names(dataset: Any, band: int) -> dict[int, str]:
         return {}
 
 
-def _names_in(table: ElementTree.Element) -> Iterator[tuple[int, str]]:
+def _names_in(table: Element) -> Iterator[tuple[int, str]]:
     """Yield the values and names in an attribute table.
 
     If the table has no column of values, each value is computed from the row number.

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from regionplot.errors import FeaturesError
 from regionplot.geo.crs_paths import path_in_crs
 from regionplot.inputs.crs_texts import refuse_reference
+
+if TYPE_CHECKING:
+    import sqlite3
 
 _OWN_TABLES = "gpkg_"
 """Start of the names of the tables that describe the layers."""
@@ -102,6 +105,8 @@ def check_layer_table(path: Path, layer: str, content: bytes | None = None) -> N
     FeaturesError
         If the layer is refused.
     """
+    import sqlite3  # noqa: PLC0415 (only GeoPackages need it)
+
     with _database(path, content) as database:
         found = database.execute(
             "SELECT type, sql FROM sqlite_master WHERE lower(name) = lower(?) AND type IN ('table', 'view')", (layer,)
@@ -126,6 +131,8 @@ def _is_plain(kind: str, sql: str) -> bool:
 
 def _authorize(action: int, _first: str | None, function: str | None, *_: object) -> int:
     """Deny recursion and all functions that are not in the list of harmless functions. Allow everything else."""
+    import sqlite3  # noqa: PLC0415 (only GeoPackages need it)
+
     if action == sqlite3.SQLITE_RECURSIVE:
         return sqlite3.SQLITE_DENY
     if action == sqlite3.SQLITE_FUNCTION and str(function).casefold() not in _HARMLESS.split():
@@ -136,6 +143,8 @@ def _authorize(action: int, _first: str | None, function: str | None, *_: object
 @contextmanager
 def _database(path: Path, content: bytes | None) -> Iterator[sqlite3.Connection]:
     """Open a database for reading, and convert SQLite's errors to a FeaturesError."""
+    import sqlite3  # noqa: PLC0415 (only GeoPackages need it)
+
     try:
         with closing(_connect(path, content)) as database:
             database.execute("PRAGMA trusted_schema = OFF")
@@ -153,6 +162,8 @@ def _advice(path: Path) -> str:
 
 
 def _connect(path: Path, content: bytes | None) -> sqlite3.Connection:
+    import sqlite3  # noqa: PLC0415 (only GeoPackages need it)
+
     if content is not None:
         database = sqlite3.connect(":memory:")
         database.deserialize(content)

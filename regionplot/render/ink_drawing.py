@@ -179,13 +179,12 @@ def _covered(pixels: Bytes, channel: int, among: NDArray[np.bool_] | None = None
 
     `among` limits the pixels to those that are True.
     """
-    values = pixels[..., channel].reshape(-1)
-    drawn = _true_pixels(values != WHITE, among)
-    return Covered(drawn, values[drawn])
-
-
-def _true_pixels(found: NDArray[np.bool_], among: NDArray[np.bool_] | None) -> NDArray[np.intp]:
-    return np.flatnonzero(found if among is None else found & among)
+    is_drawn = pixels.view(np.uint32)[..., 0] != PACKED_WHITE  # much faster than a copy of the channel
+    if among is not None:
+        is_drawn &= among.reshape(is_drawn.shape)
+    drawn, values = np.flatnonzero(is_drawn), pixels[..., channel][is_drawn]
+    is_darker = values != WHITE  # a pixel can differ from white in another channel only
+    return Covered(drawn, values) if is_darker.all() else Covered(drawn[is_darker], values[is_darker])
 
 
 def _boxes(labels: Iterable[Label], sheet: Sheet) -> NDArray[np.int32]:
@@ -197,7 +196,8 @@ def _boxes(labels: Iterable[Label], sheet: Sheet) -> NDArray[np.int32]:
 def _painted(pixels: Bytes, among: NDArray[np.bool_] | None = None) -> Covered:
     """Return the pixels of a box of a transparent sheet that are painted, with their color and opacity."""
     packed = pixels.view(np.uint32).reshape(-1)
-    drawn = _true_pixels((packed & _OPACITY) != 0, among)
+    is_painted = (packed & _OPACITY) != 0
+    drawn = np.flatnonzero(is_painted if among is None else is_painted & among)
     return Covered(drawn, packed[drawn])
 
 

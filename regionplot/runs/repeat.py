@@ -60,7 +60,7 @@ logger = logging.getLogger(__name__)
 _KEPT_MEMORY = 6 * 2**20
 """Bytes of freed arrays that malloc keeps in a worker. All arrays of a map take 5 MB. If malloc returned them, the
 system would clear their pages again for each map, which takes a fifth of the time. Workers that draw ink need more
-memory, so they keep less.
+memory, so they keep less (`runs.task`).
 """
 UsualTask = Callable[[str, Fingerprint | None], Task[Job]]
 """Function that returns the task of a full run for a run id and the fingerprint of a raster."""
