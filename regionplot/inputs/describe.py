@@ -45,6 +45,7 @@ from regionplot.inputs.reordered import ReorderedDataset, can_read, read_positio
 from regionplot.inputs.samples import Source, samples_of, with_changes
 from regionplot.inputs.source import RasterInfo, RasterSource
 from regionplot.inputs.unpacked import is_compressed, unpacked
+from regionplot.inputs.zarr_checks import is_store
 from regionplot.registry import SOURCES
 from regionplot.settings.raster import RasterSettings
 from regionplot.settings.remote_path import is_remote
@@ -101,6 +102,10 @@ def raster_times(settings: RasterSettings) -> list[datetime]:
     RasterError
         For the same reasons as `open_source`.
     """
+    if is_store(settings.path):
+        from regionplot.inputs.zarr import zarr_times  # noqa: PLC0415 (imports xarray)
+
+        return zarr_times(settings)
     with opened_grid(settings) as grid:
         return band_times(grid.dataset, settings)
 
