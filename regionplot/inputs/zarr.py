@@ -65,6 +65,21 @@ class ZarrSource:
             return replace(source, info=info)
         return cls(replace(info, fingerprint=fingerprint), settings)
 
+    @classmethod
+    def times(cls, settings: RasterSettings) -> list[datetime]:
+        """Return the times of the variable that the settings name.
+
+        Raises
+        ------
+        RasterError
+            As for `open`.
+        """
+        check_store(settings.path)
+        dataset = xr.open_dataset(settings.path, engine="zarr", chunks=None, decode_coords="all")
+        data = _variable(dataset, settings)
+        name = _time_dimension(data)
+        return [] if name is None else sorted(set(_times(data, name)))
+
     def describe(self) -> RasterInfo:
         """Return the metadata of the variable."""
         return self.info
@@ -168,18 +183,3 @@ def _time_dimension(data: xr.DataArray) -> Hashable | None:
 def _times(data: xr.DataArray, name: Hashable) -> list[datetime]:
     seconds = data[name].values.astype("datetime64[s]").tolist()
     return [each.replace(tzinfo=UTC) for each in seconds]
-
-
-def zarr_times(settings: RasterSettings) -> list[datetime]:
-    """Return the times of the variable that the settings name.
-
-    Raises
-    ------
-    RasterError
-        As for `ZarrSource.open`.
-    """
-    check_store(settings.path)
-    dataset = xr.open_dataset(settings.path, engine="zarr", chunks=None, decode_coords="all")
-    data = _variable(dataset, settings)
-    name = _time_dimension(data)
-    return [] if name is None else sorted(set(_times(data, name)))
