@@ -274,6 +274,7 @@ SOURCES = Registry(
     "regionplot.sources",
     "regionplot.inputs",
     Interface("regionplot.inputs.source.RasterSource", ("open",), of_instance=("describe", "read")),
+    zarr="zarr:ZarrSource",
 )
 STEPS = Registry(
     "regionplot.steps",

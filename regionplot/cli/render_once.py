@@ -135,6 +135,8 @@ def _render(request: Request, session: Session, prepared: Prepared | None) -> Ru
         session.display.note(f"{request.regions}: no regions, nothing to draw")
     if report.leftovers and not request.prune:
         session.display.note(_leftovers_text(report))
+    if report.uploaded:
+        session.display.note(report.uploaded)
     if report.network is not None and request.verbosity is Verbosity.VERBOSE:
         session.display.note(f"read from servers: {report.network}")
     if request.profile:

@@ -44,7 +44,8 @@ from regionplot.inputs.reading import FileSource, fingerprint_of
 from regionplot.inputs.reordered import ReorderedDataset, can_read, read_positions
 from regionplot.inputs.samples import Source, samples_of, with_changes
 from regionplot.inputs.source import RasterInfo, RasterSource
-from regionplot.inputs.unpacked import is_compressed, unpacked
+from regionplot.inputs.unpacked import is_compressed, unpack
+from regionplot.inputs.zarr_checks import is_store
 from regionplot.registry import SOURCES
 from regionplot.settings.raster import RasterSettings
 from regionplot.settings.remote_path import is_remote
@@ -75,22 +76,20 @@ def open_source(settings: RasterSettings) -> RasterSource:
         from regionplot.inputs.difference import open_difference  # noqa: PLC0415 (few rasters are differences)
 
         return open_difference(settings, settings.minus)
-    if is_compressed(settings.path):
-        unpacked(settings.path, settings.max_cells)
+    unpack(settings.path, settings.max_cells)
     try:
         raster_driver(settings.path)
     except RasterError:
         suffix = settings.path.suffix.removeprefix(".").lower()
-        plugin = SOURCES.get(suffix)
-        if plugin is None:
+        if (plugin := SOURCES.get(suffix)) is None:
             raise
         source: RasterSource = SOURCES.checked(suffix, plugin.open(settings))
         return source
     with opened_grid(settings) as grid:
         bands = find_bands(grid.dataset, settings)
-        if not isinstance(settings.member, str):
-            return grid.source(bands[0])
-        return EnsembleSource.of([grid.source(band) for band in bands], settings.member)
+        if isinstance(settings.member, str):
+            return EnsembleSource.of([grid.source(band) for band in bands], settings.member)
+        return grid.source(bands[0])
 
 
 def raster_times(settings: RasterSettings) -> list[datetime]:
@@ -101,6 +100,8 @@ def raster_times(settings: RasterSettings) -> list[datetime]:
     RasterError
         For the same reasons as `open_source`.
     """
+    if is_store(settings.path):
+        return list(SOURCES["zarr"].times(settings))
     with opened_grid(settings) as grid:
         return band_times(grid.dataset, settings)
 
@@ -281,8 +282,7 @@ class OpenGrid:
 
     def _check_transform(self) -> None:
         """Raise RasterError if the file has no transform, or a transform in which cells have no area."""
-        transform = self.dataset.transform
-        if transform.is_identity:
+        if self.dataset.transform.is_identity:
             raise RasterError(f"{self.path}: the raster has no transform; set its bounds (gdal_edit.py -a_ullr ...)")
 
     def _geolocation(self, band: int) -> Geolocation | None:
@@ -308,8 +308,7 @@ def opened_grid(settings: RasterSettings) -> Iterator[OpenGrid]:
         If the file cannot be opened, or the settings do not select one variable.
     """
     path, chosen = settings.path, None
-    if is_compressed(path):
-        unpacked(path, settings.max_cells)
+    unpack(path, settings.max_cells)
     with opened(path) as dataset:
         if dataset.driver == NETCDF:
             chosen = ChosenVariable.of(settings)
@@ -379,7 +378,7 @@ def _stated_range(tags: Mapping[str, str]) -> tuple[float, float]:
 def check_size(shape: tuple[int, int], settings: RasterSettings) -> None:
     """Raise RasterError if a file declares more cells than the settings allow.
 
-    This check is needed because even a small file can declare a very large grid.
+    Even a small file can declare a very large grid.
     """
     height, width = shape
     if height * width > settings.max_cells:

@@ -19,6 +19,7 @@ from regionplot.inputs.gdal import opened
 from regionplot.inputs.remote import with_retries
 from regionplot.inputs.source import RasterInfo, RasterSource, StoredBand
 from regionplot.inputs.thinning import HONORING, read_thinned
+from regionplot.inputs.zarr_checks import check_store, is_store
 from regionplot.settings.remote_path import is_remote
 from regionplot.system.files import Fingerprint
 
@@ -128,13 +129,17 @@ def gdal_resampling(name: str, window: Window, shape: tuple[int, int]) -> Any:
 
 
 def fingerprint_of(path: Path) -> Fingerprint | None:
-    """Return the fingerprint of a file, or None if there is no such file. Of a remote object: its size, time and ETag.
+    """Return the fingerprint of a file, or None if there is no such file.
+
+    The fingerprint of a remote object is its size, time and ETag. That of a Zarr store covers all its files.
 
     Raises
     ------
     RasterError
         If a remote object does not exist, or its server does not answer.
     """
+    if is_store(path):
+        return check_store(path)
     found = Fingerprint.of(path)
     if found is None and is_remote(path):
         raise RasterError(

@@ -38,6 +38,12 @@ def is_compressed(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES
 
 
+def unpack(path: Path, max_cells: int) -> None:
+    """Unpack a raster if it is compressed. See `unpacked`."""
+    if is_compressed(path):
+        unpacked(path, max_cells)
+
+
 def unpacked(path: Path, max_cells: int | None = None) -> Any:
     """Return a compressed raster, unpacked in memory. It is unpacked only once while it is unchanged.
 

@@ -11,12 +11,12 @@ from pathlib import Path
 from regionplot.errors import NoSpaceError, RegionplotError
 from regionplot.executors.base import Executor, Outcome, Task
 from regionplot.geo.region import Region
+from regionplot.inputs.reading import fingerprint_of
 from regionplot.runs.hints import with_memory_hint
 from regionplot.runs.jobs import Job, MapResult
 from regionplot.runs.record import RunRecord
 from regionplot.runs.report import NOT_RUN, Observer
 from regionplot.runs.unchanged import reuse_previous_map
-from regionplot.settings.remote_path import is_remote
 from regionplot.system.files import Fingerprint
 
 logger = logging.getLogger(__name__)
@@ -88,8 +88,9 @@ def report_full_disk(record: RunRecord) -> None:
 
 def warn_of_new_raster(path: Path, fingerprint: Fingerprint | None) -> None:
     """Log a warning if the raster is no longer the file that was loaded. A raster in memory has no fingerprint."""
-    now = None if fingerprint is None else Fingerprint.of(path)
-    if now is None and is_remote(path):  # the server does not answer; maps that needed it have failed
+    try:
+        now = None if fingerprint is None else fingerprint_of(path)
+    except RegionplotError:  # a server does not answer; maps that needed it have failed
         return
     if fingerprint is not None and now != fingerprint:
         logger.warning("%s: the raster changed during the run; the maps show it as it was at the start", path)

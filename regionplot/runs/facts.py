@@ -27,6 +27,8 @@ class RunFacts(NamedTuple):
     """Digest of all settings, for the manifest."""
     table: str = ""
     """Name of the table of statistics. Empty if there is no table."""
+    url: str = ""
+    """Place in object storage to which the maps are copied. Empty if they stay in the output folder."""
 
     @classmethod
     def of(cls, config: Config) -> RunFacts:
@@ -36,5 +38,12 @@ class RunFacts(NamedTuple):
         digest = hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()[:32]
         table = config.statistics.table or ""
         return cls(
-            output.directory, output.publish, output.keep, output.publish_partial, config.raster.path, digest, table
+            output.directory,
+            output.publish,
+            output.keep,
+            output.publish_partial,
+            config.raster.path,
+            digest,
+            table,
+            output.url,
         )

@@ -35,6 +35,7 @@ from regionplot.system.processes import host_name
 from regionplot.system.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
+    from regionplot.runs.upload import Bucket, Uploaded
     from regionplot.settings.run import RunSettings
 
 logger = logging.getLogger(__name__)
@@ -105,6 +106,8 @@ class RunRecord:
         self._summary: dict[str, Any] | None = None
         self._is_published = False
         self._started = datetime.now(UTC)
+        self._bucket = _bucket(facts.url) if facts.url else None
+        self._uploaded: Uploaded | None = None
         self._use_before = _network_use() if is_remote(facts.raster) else None
         self._check_folders()
         remove_stale_temporaries(self._folders)
@@ -158,6 +161,7 @@ class RunRecord:
             tuple(self._leftovers),
             tuple(self._removed),
             self._network,
+            str(self._uploaded or ""),
         )
 
     @property
@@ -188,6 +192,23 @@ class RunRecord:
             has_result = self._has_maps() or bool(_without_map(report))
             end = RunEnd(has_result, is_complete, is_interrupted=error is not None)
             self._is_published = self._publication.finish(end)
+        if error is None and self._bucket is not None and self._is_published:
+            self._upload(self._bucket)
+
+    def _upload(self, bucket: Bucket) -> None:
+        """Copy the maps to object storage. Each map that cannot be written is a problem of the run."""
+        from regionplot.runs.upload import upload  # noqa: PLC0415 (only object storage needs it)
+
+        folder = self._publication.folder
+        try:
+            self._uploaded = upload(bucket, self.facts.directory, "" if folder == self.facts.directory else folder.name)
+            self._problems += self._uploaded.problems
+            for problem in self._uploaded.problems:
+                logger.error("%s", problem)
+        except (OutputError, OSError) as problem:
+            logger.error("%s", problem)
+            self._problems.append(str(problem))
+        self.watch.lap("upload")
 
     def after_published(self, settings: RunSettings, moment: object) -> None:
         """Run the command of `[run] on_published` if maps of this run are published. Add its result to the manifest.
@@ -335,6 +356,12 @@ class RunRecord:
             "exit_code": _exit_code(error, report),
             **({"network": report.network._asdict()} if report.network else {}),
         }
+
+
+def _bucket(url: str) -> Bucket:
+    from regionplot.runs.upload import Bucket  # noqa: PLC0415 (only object storage needs it)
+
+    return Bucket(url)
 
 
 def _network_use() -> NetworkUse:

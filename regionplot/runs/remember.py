@@ -12,6 +12,7 @@ from regionplot import sample
 from regionplot.executors.choose import executor_class
 from regionplot.inputs.drivers import raster_driver
 from regionplot.inputs.unpacked import is_compressed
+from regionplot.inputs.zarr_checks import is_store
 from regionplot.regions.features import is_vector_file
 from regionplot.registry import EXECUTORS, LAYERS, WRITERS
 from regionplot.runs.certainty import are_local, is_up_to_date, with_certain_raster
@@ -74,7 +75,7 @@ class RunMemory:
         task : RenderTask or None
             The task that drew the maps. None if no map was drawn.
         """
-        if is_remote(config.raster.path) or is_compressed(config.raster.path):
+        if is_remote(config.raster.path) or is_compressed(config.raster.path) or is_store(config.raster.path):
             return
         marks = self._certain_marks(str(config.raster.path))
         if marks is None or not (is_up_to_date(report) and _is_plain(config, report)):

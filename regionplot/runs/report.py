@@ -66,6 +66,8 @@ class RunReport:
     """Leftovers that this run has removed."""
     network: NetworkUse | None = None
     """Requests and bytes of the run, of all its processes. None if the raster is a local file."""
+    uploaded: str = ""
+    """What was written to object storage, for a message. Empty if the maps stay in the output folder."""
 
     @property
     def drawn(self) -> list[Outcome[Job]]:

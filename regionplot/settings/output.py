@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -11,6 +13,7 @@ from typing_extensions import TypedDict
 
 from regionplot.registry import WRITERS
 from regionplot.settings.base import NOT_IN_DIGEST, Section, Template
+from regionplot.system.cache import user_cache_folder
 
 FORMATS = "formats"
 """Field that holds the `[output.NAME]` sections. Users do not write this name."""
@@ -50,11 +53,19 @@ def _parse_formats(tables: Mapping[str, Any]) -> dict[str, Section]:
     return dict(adapter.validate_python(tables))
 
 
+def _check_url(url: str) -> str:
+    if url and (not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^?#@\s]+", url) or url.startswith("file:")):
+        raise ValueError("give a URL such as s3://bucket/maps, without password and query, or a folder as directory")
+    return url.rstrip("/")
+
+
 class OutputSettings(Section):
     """Location, names and format of the maps."""
 
     directory: Annotated[Path, Field(strict=False), NOT_IN_DIGEST] = Path("output")
-    """Folder for the maps."""
+    """Folder for the maps, or a place in object storage, such as `s3://bucket/maps`."""
+    url: Annotated[str, AfterValidator(_check_url), NOT_IN_DIGEST] = ""
+    """Place in object storage to which the maps in `directory` are copied. Default: `directory`, if it is a URL."""
     filename: Annotated[Template, AfterValidator(_has_known_suffix), NOT_IN_DIGEST] = "{name}.png"
     """Template for the file names of maps. The suffix sets the format, and `/` creates folders."""
     formats: Annotated[dict[str, SerializeAsAny[Section]], PlainValidator(_parse_formats), NOT_IN_DIGEST] = Field(
@@ -85,6 +96,16 @@ class OutputSettings(Section):
         """Return the settings of a format: its `[output.NAME]` section, or the defaults."""
         settings: Section = self.formats.get(name) or WRITERS[name].Settings()
         return settings
+
+    @model_validator(mode="before")
+    @classmethod
+    def _split_url(cls, section: Any) -> Any:
+        """If `directory` is a URL, move it to `url`. Its maps are drawn into a folder in the user's cache."""
+        if not isinstance(section, Mapping) or "://" not in str(section.get("directory", "")):
+            return section
+        url = _check_url(str(section["directory"]))
+        name = hashlib.sha256(url.rstrip("/").encode()).hexdigest()[:16]
+        return {**section, "directory": user_cache_folder() / "outputs" / name, "url": url}
 
     @model_validator(mode="before")
     @classmethod

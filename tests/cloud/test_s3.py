@@ -38,8 +38,19 @@ def test_a_raster_in_a_bucket_is_drawn_and_no_credential_is_written(
         client.create_bucket(Bucket="maps")
         client.upload_file(str(raster), "maps", "in/snow.tif")
     (tmp_path / "regions.csv").write_text("name,west,east,south,north\na,-100,-98,47,49\n")
-    options = ("--raster", "s3://maps/in/snow.tif", "--allow-remote", "--no-config", "-v", "--log-file", "log.txt")
-    environment = {**CREDENTIALS, "AWS_ENDPOINT_URL": endpoint}
+    options = (
+        "--raster",
+        "s3://maps/in/snow.tif",
+        "--allow-remote",
+        "--no-config",
+        "-v",
+        "--start-method",
+        "serial",
+        "--log-file",
+        "log.txt",
+    )
+    pytest.importorskip("s3fs")
+    environment = {"XDG_CACHE_HOME": str(tmp_path / "cache"), **CREDENTIALS, "AWS_ENDPOINT_URL": endpoint}
     done = run_command(tmp_path, "regions.csv", *options, **environment)
     assert done.returncode == 0, done.stderr
     manifest = (tmp_path / "output" / "manifest.json").read_text()
@@ -47,6 +58,10 @@ def test_a_raster_in_a_bucket_is_drawn_and_no_credential_is_written(
     assert json.loads(manifest)["run"]["network"]["requests"] > 0
     assert "TOPSECRET" not in manifest + done.stdout + done.stderr + (tmp_path / "log.txt").read_text()
     assert "1 unchanged" in run_command(tmp_path, "regions.csv", *options, **environment).stdout
+    for state, count in (("1 objects written to s3://maps/out, 0 unchanged", 2), ("0 objects written", 2)):
+        sent = run_command(tmp_path, "regions.csv", *options, "-o", "s3://maps/out", **environment)
+        assert state in sent.stdout, sent.stdout + sent.stderr
+        assert client.list_objects_v2(Bucket="maps", Prefix="out/")["KeyCount"] == count
     missing = run_command(tmp_path, "regions.csv", *options[2:], "--raster", "s3://maps/none.tif", **environment)
     assert missing.returncode == 3
     assert "s3://maps/none.tif: there is no such object" in missing.stderr

@@ -1,0 +1,185 @@
+"""Read rasters in Zarr stores (versions 2 and 3) through xarray. Only the chunks of a window are read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from regionplot.errors import RasterError, RasterReplacedError
+from regionplot.geo.dtypes import float_dtype
+from regionplot.geo.grid import Window
+from regionplot.inputs.array import ArraySource, rows_and_columns
+from regionplot.inputs.gdal import check_block
+from regionplot.inputs.source import RasterInfo, RasterSource
+from regionplot.inputs.zarr_checks import check_store
+from regionplot.settings.raster import RasterSettings
+from regionplot.settings.remote_path import is_remote
+from regionplot.settings.selection import TimeChoice
+from regionplot.text import plain_text
+
+
+@dataclass(frozen=True)
+class ZarrSource:
+    """A `RasterSource` for a variable of a Zarr store at one time.
+
+    The store is opened in each call, so a forked process inherits nothing of it.
+    """
+
+    info: RasterInfo
+    settings: RasterSettings
+
+    @classmethod
+    def open(cls, settings: RasterSettings) -> RasterSource:
+        """Open the variable and time that the settings name.
+
+        Raises
+        ------
+        RasterError
+            If zarr is not installed, the store cannot be read, or the settings do not select one variable and time.
+        """
+        path = settings.path
+        if is_remote(path):
+            raise RasterError(f"{path}: Zarr stores are read only from local disks; copy the store")
+        fingerprint = check_store(path)
+        if settings.band not in (None, 1) or settings.level is not None or settings.member is not None:
+            raise RasterError(f"{path}: a Zarr store is selected by variable and time; remove band, level and member")
+        data = _opened(settings)
+        height, width = data.shape
+        if height * width > settings.max_cells:
+            raise RasterError(f"{path}: the store declares {width:,} x {height:,} cells, more than [raster] max_cells")
+        try:
+            grid = ArraySource.of(data.copy(data=np.broadcast_to(np.zeros((), data.dtype), data.shape)))
+            is_even = grid.values.strides == (0, 0)  # the cells of an uneven grid are repeated
+            source = grid if is_even else ArraySource.of(data.load())
+        except RasterError as error:
+            raise RasterError(f"{path}: {error}") from None
+        info = _described(source.info, settings)
+        if not is_even:
+            return replace(source, info=info)
+        return cls(replace(info, fingerprint=fingerprint), settings)
+
+    @classmethod
+    def times(cls, settings: RasterSettings) -> list[datetime]:
+        """Return the times of the variable that the settings name.
+
+        Raises
+        ------
+        RasterError
+            As for `open`.
+        """
+        check_store(settings.path)
+        dataset = xr.open_dataset(settings.path, engine="zarr", chunks=None, decode_coords="all")
+        data = _variable(dataset, settings)
+        name = _time_dimension(data)
+        return [] if name is None else sorted(set(_times(data, name)))
+
+    def describe(self) -> RasterInfo:
+        """Return the metadata of the variable."""
+        return self.info
+
+    def read(self, window: Window, shape: tuple[int, int], resampling: str = "nearest") -> NDArray[Any]:  # noqa: ARG002
+        """Read a window. See `RasterSource.read`. Thinning keeps the first cell of each thinned block."""
+        data = _opened(self.settings)
+        rows = window.row_off + np.arange(shape[0]) * window.height // shape[0]
+        columns = window.col_off + np.arange(shape[1]) * window.width // shape[1]
+        part = data[_indexer(rows), _indexer(columns)]
+        try:
+            cells = np.asarray(part.values)
+        except Exception as error:  # codecs raise errors of many classes
+            raise RasterError(f"{self.settings.path}: cannot be read: {plain_text(str(error))}") from None
+        if check_store(self.settings.path) != self.info.fingerprint:
+            raise RasterReplacedError(f"{self.settings.path}: input changed: the store was written to during the run")
+        return cells.astype(self.info.dtype, copy=False)
+
+
+def _indexer(positions: NDArray[Any]) -> slice | NDArray[Any]:
+    """Return equal steps as a slice, for which Zarr reads whole chunks only once."""
+    first, last = int(positions[0]), int(positions[-1])
+    step = int(positions[1]) - first if len(positions) > 1 else 1
+    even = slice(first, last + 1, step)
+    return even if step and np.array_equal(positions, np.arange(first, last + 1, step)) else positions
+
+
+def _described(info: RasterInfo, settings: RasterSettings) -> RasterInfo:
+    description = {**info.description, "raster": settings.path.stem}
+    kind = float_dtype(info.dtype) if settings.mask_and_scale else info.dtype
+    return replace(
+        info, path=settings.path, gdal_name=str(settings.path), dtype=kind, description=description, nodata=None
+    )
+
+
+def _opened(settings: RasterSettings) -> xr.DataArray:
+    """Return the variable at the time of the settings as a lazy array, shape (rows, columns)."""
+    path = settings.path
+    try:
+        dataset = xr.open_dataset(
+            path,
+            engine="zarr",
+            chunks=None,
+            decode_coords="all",
+            mask_and_scale=settings.mask_and_scale,
+        )
+        data = _at_time(_variable(dataset, settings), settings)
+        data = rows_and_columns(data)
+    except RasterError as error:
+        raise RasterError(str(error) if str(error).startswith(str(path)) else f"{path}: {error}") from None
+    except (ImportError, ValueError, OSError, KeyError, TypeError, NotImplementedError) as error:
+        if not _is_installed():
+            raise RasterError(f"{path}: Zarr stores need zarr: pip install 'regionplot[cloud]'") from None
+        raise RasterError(f"{path}: cannot be read as a Zarr store: {plain_text(str(error))}") from None
+    chunks = data.encoding.get("chunks") or ()
+    check_block(path, (1, math.prod(chunks)), data.dtype.itemsize)
+    if settings.crs is not None:
+        from regionplot.geo.crs import parse_crs  # noqa: PLC0415
+
+        data = data.rio.write_crs(parse_crs(settings.crs).to_wkt())
+    return data
+
+
+def _is_installed() -> bool:
+    import importlib.util  # noqa: PLC0415 (only this error needs it)
+
+    return importlib.util.find_spec("zarr") is not None
+
+
+def _variable(dataset: xr.Dataset, settings: RasterSettings) -> xr.DataArray:
+    names = [str(name) for name, each in dataset.data_vars.items() if each.ndim > 1]
+    wanted = settings.variable
+    if wanted is None and len(names) == 1:
+        return dataset[names[0]]
+    if wanted in names:
+        return dataset[wanted]
+    problem = "the store holds several variables; choose one" if wanted is None else f"there is no variable {wanted!r}"
+    raise RasterError(f"{settings.path}: {problem}: {plain_text(', '.join(names))}")
+
+
+def _at_time(data: xr.DataArray, settings: RasterSettings) -> xr.DataArray:
+    """Return the array at the time of the settings, or at its only time."""
+    name = _time_dimension(data)
+    if name is None:
+        return data
+    axis = _times(data, name)
+    choice = TimeChoice(settings.time)
+    try:
+        chosen = list(choice.pick(axis)) if choice.value is not None else list(range(len(axis)))
+    except ValueError as error:
+        raise RasterError(f"{settings.path}: {error}") from None
+    if len(chosen) != 1:
+        raise RasterError(f"{settings.path}: the variable has {len(axis)} times; choose one with time in [raster]")
+    return data.isel({name: chosen[0]})
+
+
+def _time_dimension(data: xr.DataArray) -> Hashable | None:
+    return next((dim for dim in data.dims if dim in data.coords and data[dim].dtype.kind == "M"), None)
+
+
+def _times(data: xr.DataArray, name: Hashable) -> list[datetime]:
+    seconds = data[name].values.astype("datetime64[s]").tolist()
+    return [each.replace(tzinfo=UTC) for each in seconds]

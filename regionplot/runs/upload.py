@@ -1,0 +1,200 @@
+"""Copy the maps of a run to object storage: one PUT for each new map, then the manifest.
+
+The maps are drawn into a local folder. It is kept, so the next run finds the unchanged maps there. Each object is
+compared with the state after the last run: its size and its ETag.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from regionplot.errors import OutputError
+from regionplot.runs.manifest import NAME as MANIFEST
+from regionplot.runs.publication import LATEST
+from regionplot.system.files import PRIVATE_FILE, RUN, atomic_replace, new_run, open_exclusive
+from regionplot.text import plain_text, without_secrets
+
+_RECORD = ".uploaded.json"
+_POINTER = f"{LATEST}.json"
+_THREADS = 8
+_PAUSES = (0.5, 2.0)
+"""Seconds before each further attempt. The libraries repeat requests, too."""
+
+
+class Uploaded(NamedTuple):
+    """Result of an upload."""
+
+    url: str
+    written: int
+    unchanged: int
+    problems: tuple[str, ...]
+    """One message for each object that could not be written."""
+
+    def __str__(self) -> str:
+        """Return the numbers for a message."""
+        return f"{self.written} objects written to {self.url}, {self.unchanged} unchanged"
+
+
+class Bucket:
+    """A place in object storage, such as `s3://bucket/maps`.
+
+    Parameters
+    ----------
+    url : str
+        Any URL that fsspec knows.
+
+    Raises
+    ------
+    OutputError
+        If fsspec or the package for this kind of storage is not installed, or the storage does not answer.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url.rstrip("/")
+        try:
+            import fsspec  # noqa: PLC0415 (only object storage needs it)
+
+            self._system, root = fsspec.core.url_to_fs(self.url)
+        except (ImportError, ValueError, OSError) as error:
+            raise OutputError(f"{self.url}: {_text(error)}; pip install 'regionplot[cloud]'") from None
+        self._root = root.rstrip("/")
+        self.objects()
+
+    def objects(self) -> dict[str, Mapping[str, Any]]:
+        """Return the facts about all objects, by their names in this place.
+
+        Raises
+        ------
+        OutputError
+            If the storage does not answer.
+        """
+        try:
+            self._system.invalidate_cache()
+            found: dict[str, Mapping[str, Any]] = self._system.find(self._root, detail=True)
+        except FileNotFoundError:
+            return {}
+        except Exception as error:  # each kind of storage has its own errors
+            raise OutputError(f"{self.url}: the objects cannot be listed: {_text(error)}") from None
+        return {name.removeprefix(self._root).lstrip("/"): facts for name, facts in found.items()}
+
+    def put(self, name: str, content: bytes) -> str:
+        """Write an object. Return an empty text, or a message if it cannot be written after several attempts."""
+        for pause in (*_PAUSES, None):
+            try:
+                self._system.pipe_file(f"{self._root}/{name}", content)
+            except Exception as error:  # each kind of storage has its own errors
+                if pause is None:
+                    return f"{self.url}/{name}: cannot be written: {_text(error)}"
+                time.sleep(pause)
+            else:
+                return ""
+        return ""
+
+    def remove(self, names: list[str]) -> None:
+        """Remove objects, if possible."""
+        with suppress(Exception):  # they are not part of the manifest
+            for name in names:
+                self._system.rm_file(f"{self._root}/{name}")
+
+
+def _text(error: BaseException) -> str:
+    return plain_text(without_secrets(str(error).strip() or type(error).__name__))
+
+
+def upload(bucket: Bucket, directory: Path, run: str = "") -> Uploaded:
+    """Copy the maps and the manifest in a folder to object storage.
+
+    Parameters
+    ----------
+    bucket : Bucket
+        The place.
+    directory : Path
+        Output folder of the run.
+    run : str
+        Folder of the run, with `publish = "runs"`. The object `latest.json` then names this run.
+
+    Returns
+    -------
+    Uploaded
+        If a map cannot be written, neither the manifest nor `latest.json` is written.
+
+    Raises
+    ------
+    OutputError
+        If the storage does not answer.
+    """
+    prefix = f"{run}/" if run else ""
+    known, objects = _read_record(directory), bucket.objects()
+    maps = {f"{prefix}{name}": sha256 for name, sha256 in _files(directory / run)}
+    new = {name: sha256 for name, sha256 in maps.items() if not _is_current(known.get(name), objects.get(name), sha256)}
+    problems = _put_all(bucket, directory, list(new))
+    found = bucket.objects()
+    for name in new:
+        size = found.get(name, {}).get("size")
+        if size != (directory / name).stat().st_size and not any(f"/{name}: " in problem for problem in problems):
+            problems.append(f"{bucket.url}/{name}: cannot be written: it has {size} bytes after it was written")
+    if not problems:
+        problems += filter(None, [bucket.put(f"{prefix}{MANIFEST}", (directory / run / MANIFEST).read_bytes())])
+    if run and not problems:
+        problems += filter(None, [bucket.put(_POINTER, json.dumps({"run": run}).encode())])
+    if not problems:
+        bucket.remove([name for name in found if _is_old(name, known, maps, directory)])
+    failed = {name for name in new if any(f"/{name}: " in problem for problem in problems)}
+    state = {name: [sha256, _tag(found.get(name, {}))] for name, sha256 in maps.items() if name not in failed}
+    _write_record(directory, {**{name: each for name, each in known.items() if name not in maps}, **state})
+    return Uploaded(bucket.url, len(new) - len(failed), len(maps) - len(new), tuple(problems))
+
+
+def _files(folder: Path) -> Iterator[tuple[str, str]]:
+    """Yield the names and checksums of the files that the manifest of a folder names."""
+    for entry in json.loads((folder / MANIFEST).read_bytes())["regions"]:
+        if entry.get("sha256"):
+            yield entry["file"], entry["sha256"]
+            base = entry["file"].rpartition("/")[0]
+            for each in entry.get("sidecars", ()):
+                yield (f"{base}/{each['name']}" if base else each["name"]), each["sha256"]
+
+
+def _is_current(known: Any, found: Mapping[str, Any] | None, sha256: str) -> bool:
+    """Return True if an object has not changed since this content was written."""
+    return found is not None and known == [sha256, _tag(found)]
+
+
+def _tag(found: Mapping[str, Any]) -> str:
+    return f"{found.get('size')} {found.get('ETag') or found.get('etag') or found.get('md5Hash') or ''}"
+
+
+def _put_all(bucket: Bucket, directory: Path, names: list[str]) -> list[str]:
+    with ThreadPoolExecutor(_THREADS) as pool:
+        return [
+            text for text in pool.map(lambda name: bucket.put(name, (directory / name).read_bytes()), names) if text
+        ]
+
+
+def _is_old(name: str, known: Mapping[str, Any], maps: Mapping[str, str], directory: Path) -> bool:
+    """Return True if this program has written an object that no run in the output folder has any more."""
+    run, _, rest = name.partition("/")
+    is_of_run = re.fullmatch(RUN, run) is not None and (rest == MANIFEST or name in known)
+    if is_of_run:
+        return not (directory / run).is_dir()
+    return name in known and name not in maps and not (directory / name).exists()
+
+
+def _read_record(directory: Path) -> dict[str, Any]:
+    try:
+        found = json.loads((directory / _RECORD).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _write_record(directory: Path, state: Mapping[str, Any]) -> None:
+    with atomic_replace(directory / _RECORD, new_run()) as temporary, open_exclusive(temporary, PRIVATE_FILE) as file:
+        file.write(json.dumps(state).encode())

@@ -1,0 +1,28 @@
+"""Fixtures of the tests of object storage and Zarr."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def no_threads() -> Iterator[None]:
+    """End the threads of zarr and fsspec, because a process with threads cannot fork in later tests."""
+    yield
+    if "zarr.core.sync" in sys.modules:
+        sys.modules["zarr.core.sync"].cleanup_resources()
+    asyn = sys.modules.get("fsspec.asyn")
+    if asyn is not None and asyn.iothread[0] is not None:
+        loop = asyn.loop[0]
+        asyncio.run_coroutine_threadsafe(loop.shutdown_default_executor(), loop).result(5)
+        loop.call_soon_threadsafe(loop.stop)
+        asyn.iothread[0].join(5)
+        asyn.loop[0] = asyn.iothread[0] = None
+    for thread in threading.enumerate():
+        if thread.name.startswith("asyncio_"):
+            thread.join(5)
