@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -36,6 +35,7 @@ from regionplot.blocks.tile_arguments import (
     check_value,
     merge_rule,
 )
+from regionplot.blocks.tile_files import FilesTask, TileJob, move_files
 from regionplot.errors import BlockError, Place, RasterError
 from regionplot.executors.base import WorkerSettings
 from regionplot.geo.grid import Window, shift_transform
@@ -165,7 +165,7 @@ def process_tiles(
     check_profile(options.get("profile"))
     if options.get("profile"):
         _check_output(function, tiles[0], folder, options["profile"])
-    jobs = [_TileJob(tile if isinstance(tile, Tile) else Path(tile), _result_of(tile, folder)) for tile in tiles]
+    jobs = [TileJob(tile if isinstance(tile, Tile) else Path(tile), _result_of(tile, folder)) for tile in tiles]
     times = Counter(job.target for job in jobs)
     twice = [str(job.source) for job in jobs if times[job.target] > 1]
     if twice:
@@ -180,7 +180,7 @@ def process_tiles(
         raise TypeError(f"{', '.join(options)}: a function of files writes its own output; leave these arguments out")
     else:
         with os_errors_as_raster_errors(Path(folder)), temporary_folder(Path(folder) / "tiles") as work:
-            _run_files(_FilesTask(function, work), jobs, own)
+            _run_files(FilesTask(function, work), jobs, own)
     return [job.target for job in jobs]
 
 
@@ -277,14 +277,6 @@ def map_tiles(
 
 
 @dataclass(frozen=True, slots=True)
-class _TileJob:
-    """A tile file to process, and the file of the result."""
-
-    source: Path
-    target: Path
-
-
-@dataclass(frozen=True, slots=True)
 class _CutJob:
     """A tile to cut from a raster."""
 
@@ -338,50 +330,11 @@ class _TileTask:
     def load(self) -> None:
         """Load nothing. Each tile is a separate raster."""
 
-    def __call__(self, job: _TileJob) -> None:
+    def __call__(self, job: TileJob) -> None:
         shape = Sources.of(job.source).shape
         process_blocks(
             self.function, job.source, job.target, grid=BlockGrid(*shape, *shape), executor="serial", **self.options
         )
-
-
-@dataclass
-class _FilesTask:
-    """Call a function with the path of a tile and the path of its result."""
-
-    also_caught: ClassVar[tuple[type[BaseException], ...]] = (SystemExit,)
-    """A function that calls `sys.exit` fails for its tile."""
-    function: Callable[[Path, Path], object]
-    folder: Path
-    """Folder for incomplete results."""
-
-    def start_worker(self) -> None:
-        """Return freed memory to the system, because a function of files manages its own memory."""
-        return_large_blocks()
-
-    def load(self) -> None:
-        """Load nothing. Each tile is a separate raster."""
-
-    def __call__(self, job: _TileJob) -> Path:
-        """Return the folder with the result of one tile, and the files that the function wrote beside it."""
-        with os_errors_as_raster_errors(job.target):
-            own = Path(tempfile.mkdtemp(dir=self.folder))
-        target = own / job.target.name
-        self.function(job.source, target)
-        if not target.is_file():
-            raise BlockError(f"the function wrote no file {target}; write the result to the second path")
-        return own
-
-
-def _move_files(folder: Path, target: Path) -> list[Path]:
-    """Move all files of a folder to the folder of a result. Return the files that did not exist there."""
-    new = []
-    with os_errors_as_raster_errors(target):
-        for file in sorted(folder.iterdir(), key=lambda file: file.name == target.name):  # the result is moved last
-            moved = target.with_name(file.name)
-            new += [] if moved.exists() else [moved]
-            file.replace(moved)
-    return new
 
 
 def _run_files(task: Any, jobs: Sequence[Any], options: dict[str, Any]) -> None:
@@ -398,7 +351,7 @@ def _run_files(task: Any, jobs: Sequence[Any], options: dict[str, Any]) -> None:
                     place = Place(file=str(outcome.job.target))
                     raise block_error(outcome.failure, place) from outcome.failure.error
                 if outcome.value is not None:
-                    new += _move_files(outcome.value, outcome.job.target)
+                    new += move_files(outcome.value, outcome.job.target)
     except BaseException:
         for path in new:
             with suppress(OSError):  # an error here must not hide the first error
