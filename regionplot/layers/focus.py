@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, ClassVar, Self, cast
 
 import pyproj
 import shapely
@@ -102,7 +102,7 @@ def _united(polygons: Geometries) -> shapely.Geometry:
     """Return the area of polygons. Many polygons that do not overlap are kept, because their union takes minutes."""
     parts = shapely.get_parts(polygons)
     if len(parts) > _MANY:
-        whole = shapely.multipolygons(parts[~shapely.is_empty(parts)])
+        whole = cast("shapely.MultiPolygon", shapely.multipolygons(parts[~shapely.is_empty(parts)]))
         if shapely.is_valid(whole):
             return whole
     return shapely.union_all(polygons)
