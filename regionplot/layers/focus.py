@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, ClassVar, Self, cast
 
 import pyproj
 import shapely
@@ -32,6 +32,8 @@ _NONE = "none"
 _BEYOND = 0.05
 """Width of the border around the panel in which the border of the area is drawn, as a fraction of the panel. It is
 wider than half of a line."""
+_MANY = 1000
+"""Number of polygons from which their union is formed only if they overlap."""
 Width = Annotated[float, Field(ge=0, le=100)]
 
 
@@ -76,7 +78,7 @@ class Focus(Layer):
         source = sheet.crs if region.crs is None else parse_crs(region.crs)
         extent = sheet.view.panel.extent
         panel = shapely.box(extent.xmin, extent.ymin, extent.xmax, extent.ymax)
-        area = shapely.union_all(_projected(polygons, source, sheet))
+        area = _united(_projected(polygons, source, sheet))
         outside = shapely.get_parts(shapely.difference(panel, area))
         if settings.outside != _NONE and outside.size:
             yield Path.of_polygons(outside, settings.outside)
@@ -94,6 +96,16 @@ class Focus(Layer):
     def inks(self) -> frozenset[str]:
         casing = {self.settings.casing} if self.settings.casing_width > 0 else set()
         return frozenset({self.settings.outside, self.settings.edgecolor, *casing})
+
+
+def _united(polygons: Geometries) -> shapely.Geometry:
+    """Return the area of polygons. Many polygons that do not overlap are kept, because their union takes minutes."""
+    parts = shapely.get_parts(polygons)
+    if len(parts) > _MANY:
+        whole = cast("shapely.MultiPolygon", shapely.multipolygons(parts[~shapely.is_empty(parts)]))
+        if shapely.is_valid(whole):
+            return whole
+    return shapely.union_all(polygons)
 
 
 def _projected(polygons: Geometries, source: pyproj.CRS, sheet: Sheet) -> Geometries:

@@ -22,7 +22,7 @@ _FOREIGN = (
     (rb"PK\x03\x04", f"a zip archive, or a workbook of Excel or LibreOffice; {_EXPORT}"),
     (rb"\xd0\xcf\x11\xe0", f"an old Excel workbook; {_EXPORT}"),
     (rb"SQLite format 3\x00", f"a GeoPackage or another SQLite database; {_EXPORT}"),
-    (rb"PAR1", f"a Parquet file; {_EXPORT}"),
+    (rb"PAR1", f"a Parquet file; {_EXPORT}, or convert it to GeoPackage: ogr2ogr new.gpkg FILE"),
     (rb"\x00\x00\x27\x0a", f"a shapefile; {_EXPORT}, with a bounding box for each region"),
     (rb"\x1f\x8b|BZh|\xfd7zXZ|\x28\xb5\x2f\xfd", "a compressed file; unpack the table"),
     (rb"%PDF", f"a PDF document; {_EXPORT}"),

@@ -161,18 +161,27 @@ def _names(table: str, columns: Sequence[str], name_field: str) -> dict[str, str
     """Return the standard name of each column that has another spelling, or whose use the settings define."""
     names = standard_names(columns)
     if name_field != _NAME:
-        if name_field not in columns:
+        found = _column_of(name_field, columns)
+        if found is None:
             listed = plain_text(", ".join(columns), _MAX_COLUMN_TEXT) or "none"
             raise RegionsError(
                 f"{table}: there is no column {quoted(name_field)} (name_field); the columns are: {listed}"
             )
-        names = {column: name for column, name in names.items() if name != "name"} | {name_field: "name"}
+        names = {column: name for column, name in names.items() if name != "name"} | {found: "name"}
     if "name" not in columns and "name" not in names.values():
         raise RegionsError(
             f"{table}: columns {plain_text(', '.join(columns), _MAX_COLUMN_TEXT) or 'none'}: "
             "there is no 'name' column; rename the column that holds the names, or name it in name_field"
         )
     return names
+
+
+def _column_of(name_field: str, columns: Sequence[str]) -> str | None:
+    """Return the column with a name. If there is none, return the only column that differs in case, or None."""
+    if name_field in columns:
+        return name_field
+    alike = [column for column in columns if column.casefold() == name_field.casefold()]
+    return alike[0] if len(alike) == 1 else None
 
 
 def _name_of(source: Source) -> str:

@@ -117,6 +117,23 @@ def test_neighboring_maps_have_the_same_labels(contours) -> None:
     assert places[0] == places[1]
 
 
+@pytest.mark.parametrize("pixels", [1, 13])
+def test_labels_and_marks_stay_at_their_places_in_shifted_maps(contours, pixels: int) -> None:
+    """A label that both maps show is at the same place of the world, to 0.01 pixels."""
+    places: list[set[tuple[str, float, float]]] = []
+    shift = 0.0
+    for _ in range(2):
+        sheet, marks = contours(Region("a", Extent(-95 + shift, -55 + shift, 28, 48)), interval=2, highs_lows=True)
+        panel, box = sheet.view.panel, sheet.view.box
+        west, south = panel.extent.xmin / panel.pixel_width, panel.extent.ymin / panel.pixel_height
+        labels = [mark for mark in marks if isinstance(mark, Label)]
+        places.append({(m.text, round(west + m.x - box.left, 2), round(south + m.y - box.bottom, 2)) for m in labels})
+        shift = pixels * panel.pixel_width
+    inner = [{place for place in each if 40 < place[1] - west < panel.width - 40} for each in places]
+    assert {"H", "L"} <= {text for text, _, _ in inner[0]}
+    assert inner[0] == inner[1]
+
+
 def test_highs_and_lows_are_marked_with_their_values(contours) -> None:
     sheet, marks = contours(REGION, interval=4, highs_lows=True)
     labels = [mark for mark in marks if isinstance(mark, Label) and mark.weight == "semibold" and not mark.rotation]

@@ -109,6 +109,24 @@ def test_a_centered_projection_shows_the_same_area(make_config: Any, limits: tup
     assert area_of(outside) == pytest.approx(expected, rel=0.01)
 
 
+@pytest.mark.parametrize("side", [0.125, 0.25, 0.375], ids=["apart", "touching", "overlapping"])
+def test_many_polygons_are_one_area(make_config: Any, side: float) -> None:
+    corners = [(x, y) for x in np.arange(-106, -96, 0.25) for y in np.arange(36, 44, 0.25)]
+    shape = shapely.multipolygons([shapely.box(x, y, x + side, y + side) for x, y in corners])
+    region = Region("a", Extent(-110, -92, 34, 46), shape=shapely.to_wkb(shape))
+    sections = {"map": {"size": [240, 200], "projection": "EPSG:4326"}, "colors": {**LEVELS, "colorbar": False}}
+    config = make_config(raster={"path": "sample:relief"}, regions={"clip": "fade"}, **sections)
+    style = Style.of(SharedData.load(config, [region]))
+    focus = next(layer for layer in style.layers if isinstance(layer, Focus))
+    crs = style.shared.crs_of(region)
+    view = View.of(region, crs, style.layout.panel, "datalim")
+    outside, *_ = focus.draw(Sheet(region, view, style.layout, crs, {}, "", np.zeros((0, 0), np.uint8), False))
+    extent = view.panel.extent
+    assert isinstance(outside, Path)
+    covered = 1280 * 0.125**2 if side == 0.125 else (9.75 + side) * (7.75 + side)
+    assert area_of(outside) == pytest.approx(extent.width * extent.height - covered, rel=1e-6)
+
+
 def area_of(path: Path) -> float:
     """Return the area of a path of rings. Holes have the opposite direction."""
     starts = np.flatnonzero(path.codes == 1)

@@ -92,6 +92,16 @@ def test_the_settings_choose_features_names_and_layer(write_features) -> None:
     assert [region.name for region in read_regions(path, RegionSettings(layer="b"))] == ["other"]
 
 
+def test_name_field_ignores_case_unless_columns_differ_only_in_case(tmp_path: Path, write_features) -> None:
+    path = write_features("a.shp", [COLORADO, UTAH], GEOID=["08", "49"])
+    assert [region.name for region in read_regions(path, RegionSettings(name_field="geoid"))] == ["08", "49"]
+    table = tmp_path / "regions.csv"
+    table.write_text("Code,CODE,west,east,south,north\na,b,0,1,0,1\n")
+    assert read_regions(table, RegionSettings(name_field="CODE"))[0].name == "b"
+    with pytest.raises(RegionsError, match="there is no column 'code'"):
+        read_regions(table, RegionSettings(name_field="code"))
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
