@@ -104,18 +104,20 @@ def count_workers(requested: int | str, jobs: int, cpus: int | None = None) -> i
     return max(1, min(wanted, jobs))
 
 
-def connect_executor(cluster: Any) -> tuple[str, Executor]:
+def connect_executor(cluster: Any, settings: WorkerSettings | None = None) -> tuple[str, Executor]:
     """Return the name and the executor for a running dask cluster.
 
     Parameters
     ----------
-    cluster : str or distributed.Client
-        Address of the scheduler, or a client that is connected to the scheduler.
+    cluster : str, Path or distributed.Client
+        Address of the scheduler, its file as a Path, or a client that is connected to the scheduler.
+    settings : WorkerSettings, optional
+        Number of retries.
 
     Raises
     ------
     ExecutorError
         If the package distributed is missing, or the cluster does not answer.
     """
-    executor: Executor = EXECUTORS["dask"].at(cluster)
+    executor: Executor = EXECUTORS["dask"].at(cluster, settings)
     return "dask", executor
