@@ -45,7 +45,7 @@ def cost(
     sections: dict[str, dict[str, object]] = {
         "raster": {"path": raster},
         "output": {"directory": output},
-        "run": {"workers": workers, "start_method": start_method},
+        "run": {"workers": workers, "start_method": start_method, "executor": start_method},
     }
     config, found = read_run(regions, config_file, sections, options)
     start = time.process_time()

@@ -42,10 +42,13 @@ def _check_seconds(_context: click.Context, _option: click.Parameter, seconds: f
 @click.option("-o", "--output", metavar="DIR", help="Folder for the maps.")
 @click.option("-j", "--workers", metavar="N|auto", help="Worker processes; auto is one per usable CPU.")
 @click.option(
+    "--executor",
     "--start-method",
+    "start_method",
     type=ExecutorName(),
     help="How to start workers; auto is fork if fork is safe.",
 )
+@click.option("--scheduler", metavar="ADDRESS|FILE", help="Draw on the dask cluster of this scheduler.")
 @click.option("--only", metavar="PATTERN", multiple=True, help="Draw only regions whose name matches; repeatable.")
 @click.option("--product", metavar="PATTERN", multiple=True, help="Draw only products whose name matches; repeatable.")
 @region_options

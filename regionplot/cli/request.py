@@ -182,6 +182,9 @@ _OPTIONS = {
     ("output", "directory"): "--output",
     ("run", "workers"): "--workers",
     ("run", "start_method"): "--start-method",
+    ("run", "executor"): "--executor",
+    ("run", "scheduler"): "--scheduler",
+    ("run", "scheduler_file"): "--scheduler",
     ("run", "timeout"): "--timeout",
 }
 """Option of the command line for each setting that an option can set."""
@@ -229,6 +232,8 @@ def _overrides(options: Mapping[str, Any]) -> dict[str, Any]:
         "run": {
             "workers": int(workers) if workers and workers.isdecimal() else workers,
             "start_method": options["start_method"],
+            "executor": options["start_method"],
+            **_scheduler(options["scheduler"]),
             "timeout": options["timeout"],
             "cache": False if options["no_cache"] else None,
         },
@@ -238,3 +243,11 @@ def _overrides(options: Mapping[str, Any]) -> dict[str, Any]:
     if options["features"]:
         overrides["features"] = [{"path": path} for path in options["features"]]
     return overrides
+
+
+def _scheduler(given: str | None) -> dict[str, str]:
+    """Return the keys of `[run]` for the address or the file of a scheduler. They replace both keys of the file."""
+    if given is None:
+        return {}
+    is_file = "://" not in given and exists(Path(given))
+    return {"scheduler": "", "scheduler_file": given} if is_file else {"scheduler": given}

@@ -109,8 +109,8 @@ def connect_executor(cluster: Any, settings: WorkerSettings | None = None) -> tu
 
     Parameters
     ----------
-    cluster : str or distributed.Client
-        Address of the scheduler, or a client that is connected to the scheduler.
+    cluster : str, Path or distributed.Client
+        Address of the scheduler, its file as a Path, or a client that is connected to the scheduler.
     settings : WorkerSettings, optional
         Limits of the run.
 

@@ -7,35 +7,36 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import json
 import logging
-import os
 import sys
 import threading
 import time
-import uuid
-from collections import deque
-from collections.abc import Collection, Iterable, Iterator
-from concurrent.futures import CancelledError, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from itertools import chain, islice
-from typing import Any, ClassVar, Generic
+from pathlib import Path
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
-from regionplot.errors import ExecutorError, RegionplotError
+from regionplot.errors import ExecutorError
 from regionplot.executors.base import (
     Abilities,
-    Failure,
     J,
     Outcome,
     Task,
     WorkerSettings,
-    failure_from_error,
-    load_task,
-    run_job,
-    start_task_worker,
+    describe_os_error,
 )
-from regionplot.executors.jobs import RETRYABLE_CAUSES, PendingJob
+from regionplot.executors.dask_run import ClusterRun
+from regionplot.executors.dask_task import (
+    difference,
+    program_facts,
+    refusal,
+)
+from regionplot.executors.jobs import PendingJob
 from regionplot.system.threads import thread_pool, wait_for_exit
 
 logger = logging.getLogger(__name__)
@@ -43,24 +44,11 @@ logger = logging.getLogger(__name__)
 _LOOPBACK = {"127.0.0.1", "localhost", "::1", ""}
 _ENCRYPTED = ("tls", "wss")
 
-_LOST = "lost"
-"""Cause of the failure of a job that dask cancelled, because its data was lost when the worker of another job died."""
-
-_MAX_LOSSES = 5
-"""Maximum number of times that a lost job is submitted again."""
-
 _IDLE_THREAD = "Dask-Offload"
 """Name of the thread that distributed keeps after a run."""
 
 _MAX_WAIT = 2.0
 """Time limit in seconds for the end of the other threads of a local cluster."""
-
-_load_lock = threading.Lock()
-"""Lock of `LoadedTask.load`, because a dask worker may have several threads."""
-
-_kept_tasks_lock = threading.Lock()
-_kept_tasks: dict[str, LoadedTask[Any]] = {}
-"""The last task of this worker process, by its key. Dask may drop a task between two jobs, and send it again."""
 
 
 @dataclass
@@ -82,16 +70,24 @@ class DaskExecutor:
     def at(cls, cluster: Any, settings: WorkerSettings | None = None) -> DaskExecutor:
         """Return an executor for a running cluster.
 
+        Parameters
+        ----------
+        cluster : str, Path or distributed.Client
+            Address of the scheduler, its file as a Path, or a connected client.
+        settings : WorkerSettings, optional
+            Number of retries.
+
         Raises
         ------
         ExecutorError
             If the package distributed is missing, or the cluster does not answer.
         """
+        if isinstance(cluster, Path):
+            cluster = address_in_file(cluster)
         with ExitStack() as stack:
             stack.callback(_end_idle_thread, threading.enumerate())
             client = _connect(stack, cluster, 0)
-            workers = max(1, sum(client.nthreads().values()))
-            return cls(workers, settings or WorkerSettings(), cluster=cluster)
+            return cls(max(1, sum(client.nthreads().values())), settings or WorkerSettings(), cluster)
 
     @classmethod
     def unavailable(cls) -> str | None:
@@ -110,6 +106,7 @@ class DaskExecutor:
         ExecutorError
             If there is no cluster, or it has no workers.
         """
+        count = len(jobs) if isinstance(jobs, Sequence) else None
         waiting = map(PendingJob, jobs)
         first = list(islice(waiting, 1))
         if not first:
@@ -117,82 +114,14 @@ class DaskExecutor:
         with ExitStack() as stack:
             stack.callback(_end_idle_thread, threading.enumerate())
             client = _connect(stack, self.cluster, self.workers)
-            run = _ClusterRun(client, task, self.settings)
+            if self.cluster is not None:
+                _check_programs(client)
+            run = ClusterRun(client, task, self.settings, self.workers, count)
             stack.callback(run.end)
-            yield from run.outcomes(chain(first, waiting), self.workers if self.cluster is None else 2 * self.workers)
+            yield from run.outcomes(chain(first, waiting), 1 if self.cluster is None else 2)
+            run.workers, run.is_fixed = 1, True
             while run.retries:
                 yield from run.outcomes([run.retries.popleft()], 1)
-
-
-@dataclass
-class _ClusterRun(Generic[J]):
-    """The running jobs of one run, and the jobs to retry."""
-
-    client: Any
-    task: Task[J]
-    settings: WorkerSettings
-    loaded: Any = None
-    """Future of the task that all workers share."""
-    key: str = ""
-    """Key of the task that was sent last."""
-    running: dict[Any, PendingJob[J]] = field(default_factory=dict)
-    retries: deque[PendingJob[J]] = field(default_factory=deque)
-    deaths: int = 0
-    """Number of consecutive jobs whose workers died."""
-
-    def outcomes(self, jobs: Iterable[PendingJob[J]], at_once: int) -> Iterator[Outcome[J]]:
-        """Run jobs and yield their outcomes. Jobs that must be retried are added to `retries`.
-
-        Parameters
-        ----------
-        jobs : iterable of PendingJob
-            Jobs to run. They are taken only when they are needed.
-        at_once : int
-            Largest number of submitted jobs. If a worker dies, the jobs that wait at this worker fail, too.
-        """
-        waiting = iter(jobs)
-        while True:
-            for job in islice(waiting, at_once - len(self.running)):
-                self._submit(job)
-            if not self.running:
-                return
-            for future in _wait(self.client, self.running):
-                yield from self._finish_or_retry(self.running.pop(future), future)
-
-    def _finish_or_retry(self, job: PendingJob[J], future: Any) -> Iterator[Outcome[J]]:
-        """Yield the outcome of a finished job, unless the job is to be retried because its worker died."""
-        outcome = _outcome(future, job.job)
-        is_death = outcome.failure is not None and outcome.failure.cause in RETRYABLE_CAUSES
-        self.deaths = self.deaths + 1 if is_death else 0
-        retries = self.settings.retries if self.deaths < self.settings.max_deaths else 0
-        if outcome.failure is not None and outcome.failure.cause == _LOST and job.losses < _MAX_LOSSES:
-            job.losses += 1
-            self._submit(job)
-        elif job.needs_retry(outcome.failure, retries):
-            self.retries.append(job)
-        else:
-            yield replace(outcome, failure=job.describe_failure(outcome.failure))
-
-    def _submit(self, job: PendingJob[J]) -> None:
-        if self.loaded is None or self.loaded.status != "finished":  # all workers that had the task died
-            self.loaded = self._send_task()
-        self.running[self.client.submit(_run_job, self.loaded, job.job, pure=False, retries=0)] = job
-
-    def _send_task(self) -> Any:
-        """Send the task to all workers, and return its future."""
-        try:
-            task = LoadedTask(self.task)
-            self.key = task.key
-            return self.client.scatter(task, broadcast=True, hash=False)
-        except TimeoutError as error:
-            raise ExecutorError(f"the dask cluster has no workers: {error}; start workers and try again") from error
-
-    def end(self) -> None:
-        """Cancel the running jobs, and free the data in the workers of a running cluster."""
-        self.client.cancel(list(self.running))
-        if self.key and self.client.status == "running":
-            with suppress(OSError):
-                self.client.run(_free_kept_task, self.key, on_error="ignore")
 
 
 def _connect(stack: ExitStack, cluster: Any, workers: int) -> Any:
@@ -313,85 +242,36 @@ def warn_if_unencrypted(address: str) -> None:
         )
 
 
-@dataclass
-class LoadedTask(Generic[J]):
-    """A task that is sent once to each worker. All jobs of the worker use the same object."""
+def address_in_file(path: Path) -> str:
+    """Return the address in a file that `dask scheduler --scheduler-file` has written.
 
-    task: Task[J]
-    parent: int = field(default_factory=os.getpid)
-    """Process id of the caller. An `inproc://` cluster runs its workers in this process."""
-    is_loaded: bool = False
-    error: RegionplotError | None = None
-    """Error of the failed load. All jobs of the worker report this error."""
-    key: str = field(default_factory=lambda: uuid.uuid4().hex)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle without the loaded state, because dask may copy the task from a worker that has loaded the data."""
-        return _received_task, (self.key, self.task, self.parent)
-
-    def load(self) -> None:
-        """Load the task once per worker. If loading fails, keep the error for all jobs of the worker."""
-        with _load_lock:
-            if not self.is_loaded:
-                self.is_loaded = True
-                try:
-                    if os.getpid() != self.parent:
-                        start_task_worker(self.task)
-                    load_task(self.task)
-                except RegionplotError as error:
-                    self.error = error
-
-
-def _received_task(key: str, task: Task[J], parent: int) -> LoadedTask[J]:
-    """Return the task that has been sent to this worker. If it was sent before, return the same object.
-
-    Dask drops copies of data that no running job needs. It also writes data to disk if the memory is nearly full.
-    Without `_kept_tasks`, the next job would load the data again.
+    Raises
+    ------
+    ExecutorError
+        If the file cannot be read, or contains no address.
     """
-    with _kept_tasks_lock:
-        for other in set(_kept_tasks) - {key}:
-            _free_kept_task(other)
-        return _kept_tasks.setdefault(key, LoadedTask(task, parent, key=key))
-
-
-def _free_kept_task(key: str) -> None:
-    _kept_tasks.pop(key, None)
-
-
-def _run_job(loaded: LoadedTask[J], job: J) -> tuple[str, Any]:
-    """Do one job in a worker. Return `broken` and the error of the load, or `done` and the parts of the outcome."""
-    loaded.load()
-    if loaded.error is not None:
-        return "broken", loaded.error
     try:
-        outcome = run_job(loaded.task, job)
-    except BaseException as error:  # KeyboardInterrupt would end the worker, and GeneratorExit the thread of the client
-        outcome = Outcome(job, failure=failure_from_error(error), pid=os.getpid())
-    return "done", (outcome.value, outcome.failure, outcome.seconds, outcome.pid)
+        return str(json.loads(path.read_text(encoding="utf-8"))["address"])
+    except OSError as error:
+        raise ExecutorError(f"{describe_os_error(error)}; start dask scheduler --scheduler-file {path}") from None
+    except (ValueError, KeyError, TypeError):
+        raise ExecutorError(
+            f"{path}: this is no file of a dask scheduler; write it with dask scheduler --scheduler-file {path}"
+        ) from None
 
 
-def _wait(client: Any, futures: Iterable[Any]) -> list[Any]:
-    """Wait until at least one future is done, and return all futures that are done."""
-    import distributed  # noqa: PLC0415 (an optional dependency)
+def _check_programs(client: Any) -> None:
+    """Refuse the workers of a cluster if they run another program than this process.
 
-    with client.as_current(), suppress(CancelledError):  # a cancelled future is done, too
-        distributed.wait(list(futures), return_when="FIRST_COMPLETED")
-    return [future for future in futures if future.status != "pending"]
-
-
-def _outcome(future: Any, job: J) -> Outcome[J]:
-    """Return the outcome of a finished future."""
-    import distributed  # noqa: PLC0415 (an optional dependency)
-
-    try:
-        kind, content = future.result()
-    except CancelledError as error:
-        return Outcome(job, failure=Failure(_LOST, f"the task or the result was lost with a worker: {error}"))
-    except (distributed.KilledWorker, OSError) as error:
-        return Outcome(job, failure=Failure("killed", f"the worker was lost: {type(error).__name__}: {error}"))
-    except Exception as error:
-        return Outcome(job, failure=failure_from_error(TypeError(f"the result cannot be unpickled: {error}")))
-    if kind == "broken":
-        raise content
-    value, failure, seconds, pid = content
-    return Outcome(job, value, failure, seconds, pid)
+    Raises
+    ------
+    ExecutorError
+        If a worker has no regionplot, or another version of Python, regionplot or a library that it needs.
+    """
+    expected = program_facts()
+    for address, found in client.run(program_facts, on_error="return").items():
+        problem = (
+            f"cannot run regionplot ({found})" if isinstance(found, BaseException) else difference(found, expected)
+        )
+        if problem:
+            raise ExecutorError(refusal(address, problem))

@@ -17,10 +17,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
+from typing import Any
 
 from regionplot.errors import ConfigError, RegionplotError
 from regionplot.executors.base import Outcome, failure_from_error
-from regionplot.executors.choose import count_workers, executor_class
+from regionplot.executors.choose import executor_class
 from regionplot.geo.region import Region
 from regionplot.layers.base import Layer
 from regionplot.layers.stack import check_layers
@@ -78,6 +79,8 @@ class FieldRun:
         Layers of an earlier run.
     observer : Observer
         Receives each outcome.
+    client : distributed.Client, optional
+        A connected client of a dask cluster, which draws the maps.
     """
 
     data: Config | SharedData
@@ -85,6 +88,7 @@ class FieldRun:
     patterns: Sequence[str] = ()
     layers: tuple[Layer, ...] = ()
     observer: Observer = field(default_factory=Observer)
+    client: Any = None
 
     @cached_property
     def config(self) -> Config:
@@ -108,13 +112,14 @@ class FieldRun:
         """
         fields = self._fields()
         _check_settings([found.config for found in fields], self.regions)
-        method = start_method(self.config)
+        method = start_method(self.config) if self.client is None else "dask"
         check_functions(self.config, method)
         directory = self.config.output.directory
         store.prepare_directory(directory)
         with locked(directory):
             maps, fields = name_fields(fields, self.regions)
             with RunRecord(RunFacts.of(self.config), maps, watch, method, redraw, scope, leftovers) as record:
+                record.client = self.client
                 drawing = _Drawing(self, record, fields)
                 drawing.draw()
             record.after_published(self.config.run, max(drawing.times, default=None))
@@ -170,7 +175,9 @@ class _Drawing:
         record, observer = self.record, self.run.observer
         for job in record.jobs:
             self._jobs[job.field.name].append(job)
-        record.workers = count_workers(self.run.config.run.workers, len(record.jobs))
+        record.workers = make_run_executor(
+            self.run.config.run, record.start_method, len(record.jobs), record.client
+        ).workers
         observer.started(len(record.jobs), record.workers, record.start_method)
         loader = FieldLoader(self.run.regions, self.run.layers)
         with start_hints(), ExitStack() as prepared:
@@ -283,6 +290,6 @@ class _Drawing:
     def _run(self, task: FieldsTask, jobs: Sequence[Job]) -> None:
         if not jobs:
             return
-        executor = make_run_executor(self.run.config.run, self.record.start_method, len(jobs))
+        executor = make_run_executor(self.run.config.run, self.record.start_method, len(jobs), self.record.client)
         execute(executor, task, jobs, self.record, self.run.observer)
         self._is_disk_full = any(self.record.outcome_of(job) is None for job in jobs)

@@ -40,6 +40,11 @@ class FieldsTask:
             if has_field(name):
                 task.load()
 
+    def unload(self) -> None:
+        """Free the shared data of this process. The next task loads them again."""
+        for task in self.tasks.values():
+            task.unload()
+
     def __call__(self, job: Job) -> MapResult:
         """Draw and write one map, or keep the map of an earlier run if nothing has changed."""
         return self.tasks[job.field.name](job)

@@ -91,6 +91,7 @@ class RunRecord:
         self.watch = watch
         self.start_method = start_method
         self.workers = 0
+        self.client: Any = None  # a connected client of a dask cluster, which the caller gave
         self.run = new_run()
         self._scope = scope
         self._policy = leftovers

@@ -17,7 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 from regionplot.errors import RasterReplacedError, RegionsError
 from regionplot.executors.base import Executor, WorkerSettings
-from regionplot.executors.choose import AUTO, count_workers, executor_class, make_executor, resolve_executor
+from regionplot.executors.choose import (
+    AUTO,
+    connect_executor,
+    count_workers,
+    executor_class,
+    make_executor,
+    resolve_executor,
+)
 from regionplot.geo.region import Region
 from regionplot.inputs.describe import inspect_raster
 from regionplot.layers.stack import draws_shapes
@@ -73,6 +80,7 @@ def render_regions(
     draw: Callable[..., Any] | None = None,
     decorate: Callable[..., Any] | None = None,
     load: Callable[..., Any] | None = None,
+    client: Any = None,
 ) -> RunReport:
     """Draw the map of every region into the output folder of a config.
 
@@ -112,6 +120,8 @@ def render_regions(
     load : callable, optional
         Your own function, which is called once as `load(shared)`. `draw` and `decorate` find what it returns in
         `shared.extra`.
+    client : distributed.Client, optional
+        A connected client of a dask cluster, which draws the maps.
 
     Returns
     -------
@@ -147,14 +157,15 @@ def render_regions(
     if products or (data.products if isinstance(data, SharedData) else data.has_fields):
         from regionplot.runs.field_run import FieldRun  # noqa: PLC0415 (only settings with several fields need it)
 
-        run = FieldRun(data, selected, tuple(products), tuple(layers), observer or Observer())
+        run = FieldRun(data, selected, tuple(products), tuple(layers), observer or Observer(), client)
         return run.draw(watch, redraw, scope, leftovers)
     check_config(config, selected)
-    method = start_method(config)
+    method = start_method(config) if client is None else "dask"
     store.prepare_directory(config.output.directory)
     with locked(config.output.directory):
         named = assign_file_names(selected, config)
         with RunRecord(RunFacts.of(config), named, watch, method, redraw, scope, leftovers) as record:
+            record.client = client
             moment = _draw_all(record, data, layers, selected, observer or Observer())
         record.after_published(config.run, moment)
         return record.report
@@ -171,8 +182,10 @@ def _with_functions(data: Config | SharedData, **functions: Callable[..., Any] |
 
 def start_method(config: Config) -> str:
     """Return the start method of a run: `serial` if `auto` would need to send a function that cannot be sent."""
-    method = resolve_executor(config.run.start_method)
-    if config.run.start_method != AUTO or not config.has_functions or executor_class(method).abilities.shares_memory:
+    method = resolve_executor(config.run.method)
+    if method == "dask" and not config.run.has_scheduler:
+        logger.warning("no dask scheduler is given; a local dask cluster on this machine draws the maps")
+    if config.run.method != AUTO or not config.has_functions or executor_class(method).abilities.shares_memory:
         return method
     from regionplot.shared.functions import can_be_sent  # noqa: PLC0415 (only runs with functions need it)
 
@@ -317,7 +330,7 @@ def _run_jobs(record: RunRecord, config: Config, plan: LoadPlan, observer: Obser
     """Keep unchanged maps and draw the others."""
     jobs: Sequence[Job] = record.jobs
     letters = find_fonts(jobs, config)
-    executor = make_run_executor(config.run, record.start_method, len(jobs))
+    executor = make_run_executor(config.run, record.start_method, len(jobs), record.client)
     record.workers = executor.workers
     observer.started(len(jobs), executor.workers, record.start_method)
     task = RenderTask(config, record.run, plan, len(jobs), raster=raster, idle=ahead.renderers)
@@ -349,7 +362,7 @@ def jobs_to_compare(jobs: Sequence[Job], raster: str) -> Sequence[Job]:
     return without_repeats(jobs, raster)
 
 
-def make_run_executor(settings: RunSettings, method: str, jobs: int) -> Executor:
+def make_run_executor(settings: RunSettings, method: str, jobs: int, cluster: Any = None) -> Executor:
     """Return the executor of a run with the limits of its settings.
 
     Parameters
@@ -360,9 +373,13 @@ def make_run_executor(settings: RunSettings, method: str, jobs: int) -> Executor
         Name of the executor.
     jobs : int
         Number of maps to draw.
+    cluster : distributed.Client, optional
+        A connected client, instead of the scheduler in the settings.
     """
     if "timeout" in settings.model_fields_set and not executor_class(method).abilities.limits_time:
         logger.info("[run] timeout has no effect: start method %r cannot stop a map", method)
     memory = None if settings.worker_memory == "auto" else settings.worker_memory
     limits = WorkerSettings(settings.timeout, settings.maps_per_worker, settings.retries, memory, settings.nice)
+    if method == "dask" and (cluster or settings.cluster) is not None:
+        return connect_executor(cluster or settings.cluster, limits)[1]
     return make_executor(method, count_workers(settings.workers, jobs), limits)

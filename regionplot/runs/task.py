@@ -19,7 +19,7 @@ from regionplot.settings.remote_path import is_remote
 from regionplot.shared.data import SharedData
 from regionplot.shared.load import check_inputs
 from regionplot.shared.plan import LoadPlan
-from regionplot.shared.slot import shared_data
+from regionplot.shared.slot import forget_shared_data, shared_data
 from regionplot.system import failpoints
 from regionplot.system.files import Fingerprint
 from regionplot.system.memory import return_large_blocks
@@ -95,6 +95,10 @@ class RenderTask:
             if self._needs == "pixels":
                 renderer.prepare(self.regions)
                 _import_for_encoding(renderer)
+
+    def unload(self) -> None:
+        """Free the shared data of this process. The next task loads them again."""
+        forget_shared_data()
 
     def __call__(self, job: Job) -> MapResult:
         """Draw and write one map, or keep the map of an earlier run if nothing has changed."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
 from regionplot.registry import EXECUTORS
-from regionplot.settings.base import NOT_IN_DIGEST, Section
+from regionplot.settings.base import NOT_IN_DIGEST, InputPath, Section, Text
 from regionplot.settings.command import CommandSetting
 
 START_METHODS = ("auto", *EXECUTORS.builtin)
@@ -34,6 +35,13 @@ class RunSettings(Section):
     """Number of workers; `auto` is one per usable CPU, but at most one per map."""
     start_method: Annotated[StartMethod, NOT_IN_DIGEST] = "auto"
     """How workers are started; `auto` is `fork` on Linux, if the program has one thread."""
+    executor: Annotated[StartMethod | None, NOT_IN_DIGEST] = None
+    """Another name of `start_method`."""
+    scheduler: Annotated[Text, NOT_IN_DIGEST] = ""
+    """Address of the scheduler of a dask cluster, such as `tcp://host:8786`. `local`, and `dask` without an address,
+    start a cluster on this machine."""
+    scheduler_file: Annotated[InputPath | None, NOT_IN_DIGEST] = None
+    """File of a dask scheduler that contains its address, as written by `dask scheduler --scheduler-file`."""
     timeout: Annotated[float, Field(gt=0, le=86_400), NOT_IN_DIGEST] = 300
     """Time limit for one map in seconds."""
     maps_per_worker: Annotated[int, Field(ge=1), NOT_IN_DIGEST] = 200
@@ -53,6 +61,33 @@ class RunSettings(Section):
     the arguments are path, time, maps, drawn and failed."""
     on_published_timeout: Annotated[float, Field(gt=0, le=86_400), NOT_IN_DIGEST] = 300
     """Time limit for the command of `on_published` in seconds."""
+
+    @model_validator(mode="after")
+    def _check_method(self) -> RunSettings:
+        """Check that the keys that choose the executor agree."""
+        if self.executor is not None and self.start_method not in ("auto", self.executor):
+            raise ValueError("executor and start_method differ; give only one of them")
+        if self.scheduler and self.scheduler_file is not None:
+            raise ValueError("scheduler and scheduler_file exclude each other; give only one of them")
+        if self.has_scheduler and self.method != "dask":
+            raise ValueError(f"only dask has a scheduler, but the executor is {self.method}; set executor to dask")
+        return self
+
+    @property
+    def has_scheduler(self) -> bool:
+        """True if a key names the scheduler of a dask cluster."""
+        return bool(self.scheduler) or self.scheduler_file is not None
+
+    @property
+    def method(self) -> str:
+        """Name of the executor, or `auto`. A scheduler selects dask."""
+        chosen = self.executor or self.start_method
+        return "dask" if self.has_scheduler and chosen == "auto" else chosen
+
+    @property
+    def cluster(self) -> str | Path | None:
+        """Address or file of the scheduler of a running dask cluster, or None."""
+        return self.scheduler_file or (self.scheduler if self.scheduler not in ("", "local") else None)
 
     @property
     def needs_time(self) -> bool:

@@ -56,3 +56,8 @@ def shared_data(config: Config, plan: LoadPlan, field: str = "") -> SharedData:
         found = SharedData.load(config, plan=plan, layers=layers) if plan.stored is None else _stored(plan.stored)
         _slot[field] = found
     return found
+
+
+def forget_shared_data() -> None:
+    """Free the shared data of this process, which only loaded them as a worker."""
+    _slot.clear()

@@ -16,6 +16,7 @@ import pytest
 from executor_tasks import importing_environment, recorded
 
 from regionplot.executors.dask import warn_if_unencrypted
+from regionplot.executors.dask_task import difference, refusal
 
 _HEADER = """
 import json, logging, os, sys, time
@@ -23,7 +24,8 @@ from pathlib import Path
 from executor_tasks import Act, recorded
 from regionplot.errors import ExecutorError
 from regionplot.executors.base import WorkerSettings
-from regionplot.executors.dask import DaskExecutor, LoadedTask
+from regionplot.executors.dask import DaskExecutor
+from regionplot.executors.dask_task import LoadedTask
 """
 
 
@@ -315,3 +317,26 @@ except ExecutorError as error:
 
 def test_a_local_cluster_that_does_not_start_is_named(tmp_path):
     assert run_alone(_NO_START, tmp_path) == "the local dask cluster cannot be started: Nanny failed to start."
+
+
+def test_a_worker_with_other_versions_is_named_with_each_difference():
+    expected = {"Python": "3.12", "numpy": "2.1"}
+    problem = difference({"Python": "3.12", "numpy": "2.0", "more": "1"}, expected)
+    assert problem == "has numpy 2.0 instead of 2.1, has more 1 instead of None"
+    assert refusal("tcp://a:1", problem).startswith("dask worker tcp://a:1 has numpy 2.0 instead of 2.1")
+    assert difference(dict(expected), expected) == ""
+
+
+_OTHER_PROGRAM = """
+task = LoadedTask(Act(Path(sys.argv[1])))
+task.program = {**task.program, "numpy": "0.1"}
+task.load()
+print(json.dumps([type(task.error).__name__, str(task.error)]))
+"""
+
+
+def test_a_worker_that_joins_with_other_versions_loads_nothing(tmp_path):
+    kind, message = run(_OTHER_PROGRAM, tmp_path)
+    assert kind == "ExecutorError"
+    assert "instead of 0.1; install the same versions" in message
+    assert recorded(tmp_path, "loads") == []

@@ -1,0 +1,191 @@
+"""Submit the jobs of one run to a dask cluster in batches, and retry the jobs of lost workers."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import CancelledError
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import Any, Generic
+
+from regionplot.errors import ExecutorError
+from regionplot.executors.base import Failure, J, Outcome, Task, WorkerSettings, failure_from_error
+from regionplot.executors.dask_task import LoadedTask, end_task, run_jobs
+from regionplot.executors.jobs import RETRYABLE_CAUSES, PendingJob
+
+_LOST = "lost"
+"""Cause of the failure of a job that dask cancelled, because its data was lost when the worker of another job died."""
+
+_MAX_LOSSES = 5
+"""Maximum number of times that a lost job is submitted again."""
+
+_BATCH_SECONDS = 0.25
+"""Time of a batch of jobs. Dask takes a few milliseconds for each batch, so this is 1 to 2 % of the time."""
+
+_MAX_BATCH = 256
+"""Maximum number of jobs of a batch."""
+
+_COUNT_INTERVAL = 1.0
+"""Seconds after which the workers of a running cluster are counted again."""
+
+
+@dataclass
+class ClusterRun(Generic[J]):
+    """The running jobs of one run, and the jobs to retry."""
+
+    client: Any
+    task: Task[J]
+    settings: WorkerSettings
+    workers: int
+    """Number of workers now."""
+    count: int | None
+    """Number of jobs that are not submitted. None: unknown, and each job is a batch of its own."""
+    is_fixed: bool = False
+    """True if the workers are not counted again."""
+    loaded: Any = None
+    """Future of the task that all workers share."""
+    key: str = ""
+    """Key of the task that was sent last."""
+    running: dict[Any, list[PendingJob[J]]] = field(default_factory=dict)
+    alone: deque[PendingJob[J]] = field(default_factory=deque)
+    """Jobs of lost batches. Each is submitted as a batch of its own, because any of them can end a worker."""
+    retries: deque[PendingJob[J]] = field(default_factory=deque)
+    seconds: float = 0.0
+    """Mean time of the last jobs in seconds. 0 if no job has finished."""
+    deaths: int = 0
+    """Number of consecutive jobs whose workers died."""
+    counted: float = field(default_factory=time.monotonic)
+
+    def outcomes(self, jobs: Iterable[PendingJob[J]], per_worker: int) -> Iterator[Outcome[J]]:
+        """Run jobs and yield their outcomes. Jobs that must be retried are added to `retries`.
+
+        Parameters
+        ----------
+        jobs : iterable of PendingJob
+            Jobs to run. They are taken only when they are needed.
+        per_worker : int
+            Largest number of submitted batches per worker. With 2, a worker has its next batch when it ends one.
+        """
+        waiting = iter(jobs)
+        while True:
+            while len(self.running) < per_worker * self.workers and (batch := self._next_batch(waiting)):
+                self._submit(batch)
+            if not self.running:
+                return
+            for future in _wait(self.client, self.running):
+                yield from self._finish(self.running.pop(future), future)
+            if per_worker > 1:
+                self._count_workers()
+
+    def _next_batch(self, waiting: Iterator[PendingJob[J]]) -> list[PendingJob[J]]:
+        if self.alone:
+            return [self.alone.popleft()]
+        batch = list(islice(waiting, self._batch_size()))
+        if self.count is not None:
+            self.count -= len(batch)
+        return batch
+
+    def _batch_size(self) -> int:
+        """Return the number of jobs that take `_BATCH_SECONDS`. At the end of a run, batches are smaller."""
+        if self.count is None or not self.seconds:
+            return 1
+        return max(1, min(int(_BATCH_SECONDS / self.seconds), self.count // (2 * self.workers), _MAX_BATCH))
+
+    def _count_workers(self) -> None:
+        """Count the workers again, because workers can be added to a running cluster."""
+        now = time.monotonic()
+        if self.is_fixed or now - self.counted < _COUNT_INTERVAL:
+            return
+        self.counted = now
+        with suppress(OSError):
+            self.workers = max(1, sum(self.client.nthreads().values()))
+
+    def _finish(self, jobs: list[PendingJob[J]], future: Any) -> Iterator[Outcome[J]]:
+        """Yield the outcomes of a finished batch. Submit the jobs of a lost batch again, one by one."""
+        outcomes = _outcomes(future, [job.job for job in jobs])
+        if any(outcome.failure is not None and outcome.failure.cause == _LOST for outcome in outcomes):
+            self._check_connection()
+        if len(jobs) > 1 and future.status != "finished":
+            self.alone.extend(jobs)
+            return
+        for job, outcome in zip(jobs, outcomes, strict=True):
+            if outcome.seconds:
+                self.seconds += (outcome.seconds - self.seconds) * (0.2 if self.seconds else 1.0)
+            yield from self._finish_or_retry(job, outcome)
+
+    def _finish_or_retry(self, job: PendingJob[J], outcome: Outcome[J]) -> Iterator[Outcome[J]]:
+        """Yield the outcome of a finished job, unless the job is to be retried because its worker died."""
+        is_death = outcome.failure is not None and outcome.failure.cause in RETRYABLE_CAUSES
+        self.deaths = self.deaths + 1 if is_death else 0
+        retries = self.settings.retries if self.deaths < self.settings.max_deaths else 0
+        if outcome.failure is not None and outcome.failure.cause == _LOST and job.losses < _MAX_LOSSES:
+            job.losses += 1
+            self._submit([job])
+        elif job.needs_retry(outcome.failure, retries):
+            self.retries.append(job)
+        else:
+            yield replace(outcome, failure=job.describe_failure(outcome.failure))
+
+    def _check_connection(self) -> None:
+        """Raise ExecutorError if the scheduler is gone. The results of all submitted jobs are lost then."""
+        if self.client.status != "running":
+            raise ExecutorError(
+                "the connection to the dask scheduler was lost; finished jobs are kept; "
+                "start the scheduler and run the command again"
+            )
+
+    def _submit(self, batch: list[PendingJob[J]]) -> None:
+        if self.loaded is None or self.loaded.status != "finished":  # all workers that had the task died
+            self._check_connection()
+            self.loaded = self._send_task()
+        jobs = [job.job for job in batch]
+        self.running[self.client.submit(run_jobs, self.loaded, jobs, pure=False, retries=0)] = batch
+
+    def _send_task(self) -> Any:
+        """Send the task to all workers, and return its future."""
+        try:
+            task = LoadedTask(self.task)
+            self.key = task.key
+            return self.client.scatter(task, broadcast=True, hash=False)
+        except TimeoutError as error:
+            raise ExecutorError(f"the dask cluster has no workers: {error}; start workers and try again") from error
+
+    def end(self) -> None:
+        """Cancel the running jobs, and free the data in the workers of a running cluster."""
+        if self.client.status != "running":
+            return
+        self.client.cancel(list(self.running))
+        if self.key:
+            with suppress(OSError):
+                self.client.run(end_task, self.key, on_error="ignore")
+
+
+def _wait(client: Any, futures: Iterable[Any]) -> list[Any]:
+    """Wait until at least one future is done, and return all futures that are done."""
+    import distributed  # noqa: PLC0415 (an optional dependency)
+
+    with client.as_current(), suppress(CancelledError):  # a cancelled future is done, too
+        distributed.wait(list(futures), return_when="FIRST_COMPLETED")
+    return [future for future in futures if future.status != "pending"]
+
+
+def _outcomes(future: Any, jobs: list[J]) -> list[Outcome[J]]:
+    """Return the outcomes of the jobs of a finished batch. If the batch was lost, all jobs have the same failure."""
+    import distributed  # noqa: PLC0415 (an optional dependency)
+
+    try:
+        kind, content = future.result()
+    except CancelledError as error:
+        failure = Failure(_LOST, f"the task or the result was lost with a worker: {error}")
+    except (distributed.KilledWorker, OSError) as error:
+        failure = Failure("killed", f"the worker was lost: {type(error).__name__}: {error}")
+    except Exception as error:
+        failure = failure_from_error(TypeError(f"the result cannot be unpickled: {error}"))
+    else:
+        if kind == "broken":
+            raise content
+        return [Outcome(job, *parts) for job, parts in zip(jobs, content, strict=True)]
+    return [Outcome(job, failure=failure) for job in jobs]

@@ -1,0 +1,142 @@
+"""Run the jobs of a task in a dask worker: load the task once, refuse another program, free the data."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import sys
+import threading
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Generic
+
+from regionplot._version import __version__
+from regionplot.errors import ExecutorError, RegionplotError
+from regionplot.executors.base import J, Outcome, Task, failure_from_error, load_task, run_job, start_task_worker
+from regionplot.system.machine import available_memory
+
+_MIN_MEMORY = 512 * 2**20
+"""Available memory in bytes below which a worker does not keep the data after a run."""
+
+_load_lock = threading.Lock()
+"""Lock of `LoadedTask.load`, because a dask worker may have several threads."""
+
+_kept_tasks_lock = threading.Lock()
+_kept_tasks: dict[str, LoadedTask[Any]] = {}
+"""The last task of this worker process, by its key. Dask may drop a task between two jobs, and send it again."""
+
+
+def _own_program() -> Mapping[str, str]:
+    return program_facts()
+
+
+@dataclass
+class LoadedTask(Generic[J]):
+    """A task that is sent once to each worker. All jobs of the worker use the same object."""
+
+    task: Task[J]
+    parent: int = field(default_factory=os.getpid)
+    """Process id of the caller. An `inproc://` cluster runs its workers in this process."""
+    is_loaded: bool = False
+    error: RegionplotError | None = None
+    """Error of the failed load. All jobs of the worker report this error."""
+    key: str = field(default_factory=lambda: uuid.uuid4().hex)
+    program: Mapping[str, str] = field(default_factory=_own_program)
+    """Versions of the caller. Workers can join a cluster at any time, so each worker compares its own."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle without the loaded state, because dask may copy the task from a worker that has loaded the data."""
+        return _received_task, (self.key, self.task, self.parent, self.program)
+
+    def load(self) -> None:
+        """Load the task once per worker. If loading fails, keep the error for all jobs of the worker."""
+        with _load_lock:
+            if not self.is_loaded:
+                self.is_loaded = True
+                try:
+                    if problem := difference(program_facts(), self.program):
+                        raise ExecutorError(refusal(f"process {os.getpid()}", problem))
+                    if os.getpid() != self.parent:
+                        start_task_worker(self.task)
+                    load_task(self.task)
+                except RegionplotError as error:
+                    self.error = error
+
+
+def _received_task(key: str, task: Task[J], parent: int, program: Mapping[str, str]) -> LoadedTask[J]:
+    """Return the task that has been sent to this worker. If it was sent before, return the same object.
+
+    Dask drops copies of data that no running job needs. It also writes data to disk if the memory is nearly full.
+    Without `_kept_tasks`, the next job would load the data again.
+    """
+    with _kept_tasks_lock:
+        for other in set(_kept_tasks) - {key}:
+            _kept_tasks.pop(other, None)
+        return _kept_tasks.setdefault(key, LoadedTask(task, parent, key=key, program=program))
+
+
+def end_task(key: str) -> None:
+    """Free a task at the end of a run. If little memory is available, also free the data that the process keeps."""
+    kept = _kept_tasks.pop(key, None)
+    if kept is None or kept.parent == os.getpid() or available_memory() >= _MIN_MEMORY:
+        return
+    getattr(kept.task, "unload", lambda: None)()
+
+
+def run_jobs(loaded: LoadedTask[J], jobs: Sequence[J]) -> tuple[str, Any]:
+    """Do a batch of jobs in a worker.
+
+    Return `broken` and the error of the load, or `done` and the parts of each outcome.
+    """
+    loaded.load()
+    if loaded.error is not None:
+        return "broken", loaded.error
+    outcomes = [_run_job(loaded.task, job) for job in jobs]
+    return "done", [(outcome.value, outcome.failure, outcome.seconds, outcome.pid) for outcome in outcomes]
+
+
+def _run_job(task: Task[J], job: J) -> Outcome[J]:
+    try:
+        return run_job(task, job)
+    except BaseException as error:  # KeyboardInterrupt would end the worker, and GeneratorExit the thread of the client
+        return Outcome(job, failure=failure_from_error(error), pid=os.getpid())
+
+
+@cache
+def program_facts() -> dict[str, str]:
+    """Return the versions of Python, regionplot and the libraries that it requires, and a digest of its source code."""
+    facts = {"Python": f"{sys.version_info.major}.{sys.version_info.minor}", "regionplot": __version__}
+    try:
+        required = metadata.requires("regionplot") or ()
+    except metadata.PackageNotFoundError:
+        required = ()
+    for name in (re.split(r"[^\w.-]", text)[0] for text in required if "extra ==" not in text):
+        try:
+            facts[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            facts[name] = "none"
+    return {**facts, "the source code of regionplot": _source_digest()}
+
+
+def _source_digest() -> str:
+    """Return the first digits of the SHA-256 of the modules of regionplot."""
+    folder, total = Path(__file__).parents[1], hashlib.sha256()
+    for path in sorted(folder.rglob("*.py")):
+        total.update(str(path.relative_to(folder)).encode() + b"\0" + path.read_bytes())
+    return total.hexdigest()[:12]
+
+
+def difference(found: Mapping[str, str], expected: Mapping[str, str]) -> str:
+    """Return the versions of a worker that differ from the caller's versions. Empty if they are the same."""
+    names = [name for name in (*expected, *(set(found) - set(expected))) if found.get(name) != expected.get(name)]
+    return ", ".join(f"has {name} {found.get(name)} instead of {expected.get(name)}" for name in names)
+
+
+def refusal(worker: str, problem: str) -> str:
+    """Return the message about a worker that runs another program."""
+    return f"dask worker {worker} {problem}; install the same versions on all workers and restart them"
