@@ -11,6 +11,7 @@ import logging
 import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,17 @@ def describe_band(dataset: Any, band: int, path: Path) -> Mapping[str, object]:
     return with_lead_time({**description, **{key: value for key, value in known.items() if value}})
 
 
+def band_time(dataset: Any, band: int, path: Path) -> datetime | None:
+    """Return the time of a band in UTC, or None if it is unknown.
+
+    Parameters
+    ----------
+    dataset, band, path
+        As for `band_tags`.
+    """
+    return _time(dataset, band, band_tags(dataset, band, path), path)
+
+
 def with_lead_time(description: Mapping[str, object]) -> Mapping[str, object]:
     """Return a description with `lead`: the hours from the reference time to the time, if both are known.
 
@@ -112,8 +124,8 @@ def _time(dataset: Any, band: int, tags: Tags, path: Path) -> datetime | None:
     if (time := _grib_time(tags.get("GRIB_VALID_TIME", ""))) is not None:
         return time
     times = [_axis_time(axis, value, tags, path) for axis, value in _time_axes(dataset, band, tags)]
-    times += [parse_time(tags[tag]) for tag in _TIME_TAGS if tag in tags]
-    return next((time for time in times if time is not None), None)
+    stated = (parse_time(tags[tag]) for tag in _TIME_TAGS if tag in tags)
+    return next((time for time in chain(times, stated) if time is not None), None)
 
 
 def _grib_time(text: str) -> datetime | None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from regionplot.errors import RasterError
 from regionplot.inputs.grib_members import grib1_members, grib2_member
-from regionplot.inputs.metadata import band_tags, describe_band
+from regionplot.inputs.metadata import band_tags, band_time, describe_band
 from regionplot.settings.raster import RasterSettings
 from regionplot.settings.selection import TimeChoice
 from regionplot.text import plain_text
@@ -101,8 +101,8 @@ class BandSelection:
 
     def times(self, bands: Sequence[int]) -> dict[int, datetime]:
         """Return the time of each band that states one."""
-        found = {band: describe_band(self.dataset, band, self._path).get("time") for band in bands}
-        return {band: time for band, time in found.items() if isinstance(time, datetime)}
+        found = {band: band_time(self.dataset, band, self._path) for band in bands}
+        return {band: time for band, time in found.items() if time is not None}
 
     def at_time(self, bands: Sequence[int]) -> list[int]:
         """Return the bands at the time of the settings, or all bands if the settings have no time.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 _ROUNDING = timedelta(milliseconds=1)
@@ -68,6 +69,7 @@ def _duration(offset: re.Match[str]) -> timedelta:
     return timedelta(hours=int(hours), minutes=int(minutes or 0)) * (-1 if sign == "-" else 1)
 
 
+@lru_cache(maxsize=100_000)  # each field of a file with many times looks for its time among all of them
 def decode_time(value: str, units: str, calendar: str) -> datetime:
     """Return the time, in UTC, of a coordinate along a time axis.
 
