@@ -18,7 +18,7 @@ NODE_PIXELS = 4
 """Pixels between the nodes of the grid on which lines are traced."""
 _SMOOTH_CELLS, _ROUGH_CELLS = 0.2, 0.8
 """Automatic blur of smooth and of rough fields: standard deviation in cells."""
-_LEAST, _MOST = 3.0, 80.0
+LEAST_BLUR, _MOST = 3.0, 80.0
 """Limits of the automatic blur in pixels."""
 _ROUGH = 0.7
 """Minimum roughness of rough fields. Pressure and heights of models have 0.25 to 0.55, means of observations 1.3, and
@@ -109,5 +109,5 @@ def blur_pixels(sheet: Sheet, field: Field, settings: ContourSettings) -> float:
         return settings.smooth
     cells = _ROUGH_CELLS if field.roughness >= _ROUGH else _SMOOTH_CELLS
     cell = 1 / max(cells_per_pixel(field.geometry, sheet.view.panel, sheet.crs), cells / _MOST)
-    steps = round(_BLUR_STEPS * math.log2(max(cells * cell, _LEAST) / _LEAST))
-    return min(_LEAST * 2 ** (steps / _BLUR_STEPS), _MOST)
+    steps = round(_BLUR_STEPS * math.log2(max(cells * cell, LEAST_BLUR) / LEAST_BLUR))
+    return min(LEAST_BLUR * 2 ** (steps / _BLUR_STEPS), _MOST)

@@ -38,6 +38,8 @@ _APART = 74
 """Minimum pixels between two labels."""
 _MARGIN = 40
 """Pixels beyond the squares in which lines are known. Half of a label is shorter."""
+MAX_LABEL_REACH = _SQUARE - _APART + _MARGIN
+"""Maximum pixels beyond the panel in which lines must be known to place labels."""
 _OFF_CENTER = 1.5
 """Badness of a place that is one side of a square away from the center of the square. Labels near the centers are far
 from the next label of the same level."""

@@ -12,6 +12,7 @@ labels and marks where they overlap, except near the edges of the maps.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Self
@@ -23,8 +24,8 @@ from typing_extensions import override
 from regionplot.geo.contours import ContourLine, Floats, trace, trace_areas
 from regionplot.geo.linework import Geometries
 from regionplot.layers.base import Layer, LoadContext, settings_digest
-from regionplot.layers.contour_grid import BLUR_REACH, ContourGrid, GridValues, blur_pixels
-from regionplot.layers.contour_labels import LineGaps, LineLabels, label_reach
+from regionplot.layers.contour_grid import BLUR_REACH, LEAST_BLUR, ContourGrid, GridValues, blur_pixels
+from regionplot.layers.contour_labels import MAX_LABEL_REACH, LineGaps, LineLabels, label_reach
 from regionplot.layers.contour_settings import NONE, ContourSettings
 from regionplot.layers.field import Field, field_of
 from regionplot.layers.hatching import hatching
@@ -69,6 +70,20 @@ class Contours(Layer):
     @override
     def room(cls, settings: ContourSettings, page: Page) -> Room | None:
         return key_room(settings, page)
+
+    @classmethod
+    @override
+    def reach(cls, settings: ContourSettings) -> int:
+        """Return the pixels around the panel on which lines, labels and marks depend.
+
+        An automatic blur reaches over less than three cells. Windows of cells have such a margin.
+        """
+        if settings.raster is not None:
+            return 0
+        labels, marks = MAX_LABEL_REACH if settings.labels else _BEYOND, REACH + NEAR if settings.highs_lows else 0
+        return max(labels, marks) + math.ceil(
+            BLUR_REACH * (LEAST_BLUR if settings.smooth == "auto" else settings.smooth)
+        )
 
     @override
     def frame(self, layout: Layout) -> Iterator[FrameMark]:
