@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 from regionplot.errors import RasterError, RegionplotError
 from regionplot.geo.foreign_crs import parse_file_crs
-from regionplot.inputs.gdal import check_block, opened
+from regionplot.inputs.gdal import check_block, opened, options_without_place
 from regionplot.system.files import Fingerprint
 from regionplot.system.vrt import Vrt, VrtError, read_vrt
 from regionplot.text import plain_text
@@ -95,7 +95,7 @@ def _properties(path: Path, source: Path) -> dict[str, str]:
     if source.suffix.lower() == path.suffix.lower():
         raise RasterError(f"{path}: the VRT is not read: its source {source.name} is a VRT, too")
     try:
-        with opened(source) as dataset:
+        with opened(source, None, options_without_place(source)) as dataset:
             return _facts(source, dataset)
     except RasterError as error:
         raise RasterError(*(f"{path}: the VRT is not read: {problem}" for problem in error.problems)) from None

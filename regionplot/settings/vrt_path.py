@@ -28,10 +28,10 @@ class VrtPath(_Path):
         OSError
             If there is no such file.
         """
-        from regionplot.system.vrt import sources_of  # noqa: PLC0415 (parses XML)
+        from regionplot.system.vrt import source_marks  # noqa: PLC0415 (parses XML)
 
         own = Path(self)
-        found = [each.stat(**options) for each in (own, *(path for path in sources_of(own) if path.exists()))]
+        found = [own.stat(**options), *source_marks(own)]
         marks = [(each.st_dev, each.st_ino, each.st_size, each.st_mtime_ns, each.st_ctime_ns) for each in found]
         return SimpleNamespace(
             st_mode=found[0].st_mode,
