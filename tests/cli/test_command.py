@@ -541,5 +541,6 @@ def test_the_check_reads_the_regions_as_the_maps_do(run_command, tmp_path, write
         2,
         "regionplot: regions.geojson: no regions: no feature meets the condition \"code = 'c'\"\n",
     )
+    assert "--where code = 'a'; b: ';' ends the condition" in check("--where", "code = 'a'; b")[1]
     assert check("--margin", "x")[1].startswith("regionplot: --margin x: 'x' is not a margin")
     assert "there is no column 'nome'" in check("--name-field", "nome")[1]
