@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import http.server
+import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -80,8 +81,26 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
 
 class _Server(http.server.ThreadingHTTPServer):
-    daemon_threads = True
+    daemon_threads = False
     request_queue_size = 128  # GDAL opens many connections at once
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.connections: list[socket.socket] = []
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self.connections.append(request)
+        super().process_request(request, client_address)
+
+    def handle_error(self, *_: Any) -> None:
+        """Print nothing if GDAL closes a connection early."""
+
+    def end(self) -> None:
+        """Close the connections that GDAL keeps open, so that all threads end. Later tests fork."""
+        for connection in self.connections:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        self.server_close()  # waits for the threads
 
 
 @contextmanager
@@ -98,4 +117,4 @@ def range_server() -> Iterator[RangeServer]:
     finally:
         listener.shutdown()
         thread.join()
-        listener.server_close()
+        listener.end()
