@@ -13,6 +13,7 @@ from typing import Any, Generic
 
 from regionplot.errors import ExecutorError
 from regionplot.executors.base import Failure, J, Outcome, Task, WorkerSettings, failure_from_error
+from regionplot.executors.dask_sources import sources_of
 from regionplot.executors.dask_task import LoadedTask, end_task, run_jobs
 from regionplot.executors.jobs import RETRYABLE_CAUSES, PendingJob
 
@@ -147,7 +148,7 @@ class ClusterRun(Generic[J]):
     def _send_task(self) -> Any:
         """Send the task to all workers, and return its future."""
         try:
-            task = LoadedTask(self.task)
+            task = LoadedTask(self.task, sources=sources_of(self.task))
             self.key = task.key
             return self.client.scatter(task, broadcast=True, hash=False)
         except TimeoutError as error:
