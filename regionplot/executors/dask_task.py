@@ -9,7 +9,7 @@ import sys
 import threading
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -107,7 +107,21 @@ def run_jobs(loaded: LoadedTask[J], jobs: Sequence[J]) -> tuple[str, Any]:
     if loaded.error is not None:
         return "broken", loaded.error
     outcomes = [_run_job(loaded.task, job) for job in jobs if not loaded.is_ended]
+    outcomes = _merged(loaded.task, outcomes)
     return "done", [(outcome.value, outcome.failure, outcome.seconds, outcome.pid) for outcome in outcomes]
+
+
+def _merged(task: Task[J], outcomes: list[Outcome[J]]) -> list[Outcome[J]]:
+    """Merge the values of a batch if the task can. If it fails, the caller gets all values, and finds the error."""
+    finished = [outcome for outcome in outcomes if outcome.ok]
+    merge = getattr(task, "merged", None)
+    if merge is None or len(finished) < 2:
+        return outcomes
+    try:
+        values = dict(zip(map(id, finished), merge([outcome.value for outcome in finished]), strict=True))
+    except Exception:
+        return outcomes
+    return [replace(each, value=values[id(each)]) if each.ok else each for each in outcomes]
 
 
 def _run_job(task: Task[J], job: J) -> Outcome[J]:
