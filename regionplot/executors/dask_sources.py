@@ -15,7 +15,7 @@ import pickletools
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,8 @@ class Sources:
 
     files: Mapping[str, bytes] = field(default_factory=dict)
     """Contents by path, relative to the folder from which the modules are imported."""
+    packages: tuple[str, ...] = ()
+    """Installed packages that the modules and the task need. They are not sent."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle as a call of `use_sources`, so that objects that are unpickled later find the modules."""
@@ -42,7 +44,7 @@ class Sources:
 
 
 def sources_of(task: Any) -> Sources:
-    """Return the source files of all modules that a task needs and that are not installed.
+    """Return the source files of the modules that a task needs and that are not installed, and the other packages.
 
     The result is empty if the task does not pickle.
 
@@ -52,26 +54,35 @@ def sources_of(task: Any) -> Sources:
         The task. Its modules are imported.
     """
     found: dict[str, bytes] = {}
-    for name in _own_modules(task):
+    modules = _modules_of(task)
+    packages = {name.partition(".")[0] for name in modules if _is_installed(name)}
+    for name in filter(_is_own, modules):
         folder = _folder_of(name)
-        for path in code_of(name, folder).files:
+        code = code_of(name, folder)
+        packages.update(library for library in code.libraries if library in sys.modules)
+        for path in code.files:
             home = folder if is_own_code(str(path), folder) else _home_of(path)
             if home is not None:
                 found[path.relative_to(home).as_posix()] = path.read_bytes()
-    return Sources(found)
+    return Sources(found, tuple(sorted(packages)))
 
 
-def _own_modules(task: Any) -> Iterator[str]:
-    """Yield the modules of the user whose names are in the pickled task: `module` or `module:function`."""
+def missing_packages(names: tuple[str, ...]) -> list[str]:
+    """Return the packages that this process cannot import."""
+    return [name for name in names if name not in sys.modules and importlib.util.find_spec(name) is None]
+
+
+def _modules_of(task: Any) -> list[str]:
+    """Return the imported modules whose names are in the pickled task: `module` or `module:function`."""
     import cloudpickle  # noqa: PLC0415 (dask requires it)
 
     try:
         pickled = cloudpickle.dumps(task, protocol=5, buffer_callback=lambda _: None)
     except Exception:  # dask reports it
-        return
+        return []
     texts = {text for _, text, _ in pickletools.genops(pickled) if isinstance(text, str)}
     names = {name for text in texts for name in (text, text.partition(":")[0], *text.split()[:1])}
-    yield from (name for name in sorted(names & set(sys.modules)) if _is_own(name))
+    return sorted(names & set(sys.modules))
 
 
 def _is_own(name: str) -> bool:
@@ -81,6 +92,12 @@ def _is_own(name: str) -> bool:
     if not file or not file.endswith(".py") or top in (_OWN, "__main__") or top in sys.stdlib_module_names:
         return False
     return not set(Path(file).parts) & set(_LIBRARY_FOLDERS) and Path(file).is_file()
+
+
+def _is_installed(name: str) -> bool:
+    """Return True for a module of an installed package."""
+    file = getattr(sys.modules[name], "__file__", None)
+    return not set(Path(file or "").parts).isdisjoint(_LIBRARY_FOLDERS)
 
 
 def _folder_of(name: str) -> Path:

@@ -381,6 +381,28 @@ def test_workers_get_the_modules_of_the_user_that_they_do_not_have(tmp_path):
     assert run(_SHIPPED, tmp_path) == [[["red", True, files], ["blue", True, files]], 1]
 
 
+_NO_PACKAGE = """
+import distributed, functools, importlib
+(folder := Path(sys.argv[1], "site-packages")).mkdir()
+(folder / "not_on_workers.py").write_text("def draw(job): return job")
+sys.path.insert(0, str(folder))
+draw = importlib.import_module("not_on_workers").draw
+sys.path.remove(str(folder))
+client = distributed.Client(n_workers=1, threads_per_worker=1, dashboard_address=None)
+with client:
+    try:
+        list(DaskExecutor.at(client).run(Act(Path(sys.argv[1]), at_loading=draw), ["echo:1"]))
+    except ExecutorError as error:
+        print(json.dumps(str(error)))
+    client.cluster.close()
+"""
+
+
+def test_a_package_that_a_worker_does_not_have_is_named(tmp_path):
+    message = run(_NO_PACKAGE, tmp_path)
+    assert re.match(r"dask worker tcp://.* has no package not_on_workers, which your functions need; install", message)
+
+
 _OWN_FILES = """
 import pickle, executor_tasks
 from regionplot.executors.dask_sources import sources_of
