@@ -229,6 +229,7 @@ LAYERS = Registry(
             "mark_types",
             "wants_shapes",
             "label_order",
+            "reach",
             "caption",
             "check",
             "start",

@@ -19,7 +19,7 @@ from regionplot.executors.base import Outcome
 from regionplot.executors.observer import JobObserver
 from regionplot.runs.jobs import Job
 from regionplot.shared.prints import log_prints
-from regionplot.text import one_line
+from regionplot.text import one_line, without_secrets
 
 RUN_LOGGER = "regionplot.run"
 """Logger for the events of a run. Its records go to the log file. They go to stderr only in the JSON format."""
@@ -29,12 +29,20 @@ _WARNINGS = "python.warnings"
 """Logger for the warnings of Python libraries."""
 
 
+class ShortFormatter(logging.Formatter):
+    """Format a record as level and message."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the text of one record."""
+        return without_secrets(super().format(record))
+
+
 class LineFormatter(logging.Formatter):
     """Format a record as time, level, logger and message on one line, with an indented traceback below."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the text of one record."""
-        lines = [f"{_utc(record)} {record.levelname} {record.name}: {one_line(record.getMessage())}"]
+        lines = [f"{_utc(record)} {record.levelname} {record.name}: {one_line(_message(record))}"]
         lines += [f"    | {one_line(line)}" for line in _traceback(self, record).splitlines()]
         return "\n".join(lines)
 
@@ -48,7 +56,7 @@ class JsonFormatter(logging.Formatter):
             "time": _utc(record),
             "level": record.levelname,
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": _message(record),
             **getattr(record, "fields", {}),
         }
         if trace := _traceback(self, record):
@@ -60,11 +68,16 @@ def _utc(record: logging.LogRecord) -> str:
     return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
 
 
+def _message(record: logging.LogRecord) -> str:
+    """Return the message of a record without signatures. GDAL names whole addresses in its messages."""
+    return without_secrets(record.getMessage())
+
+
 def _traceback(formatter: logging.Formatter, record: logging.LogRecord) -> str:
     """Return the traceback of an error in this process, or the text of a traceback from a worker."""
     if record.exc_info:
-        return formatter.formatException(record.exc_info)
-    return str(getattr(record, "traceback", ""))
+        return without_secrets(formatter.formatException(record.exc_info))
+    return without_secrets(str(getattr(record, "traceback", "")))
 
 
 def log_to_stderr(log_format: str, *, level: int) -> None:
@@ -79,7 +92,7 @@ def log_to_stderr(log_format: str, *, level: int) -> None:
     """
     handler = logging.StreamHandler(sys.stderr)
     as_json = log_format == "json"
-    handler.setFormatter(JsonFormatter() if as_json else logging.Formatter("%(levelname)s: %(message)s"))
+    handler.setFormatter(JsonFormatter() if as_json else ShortFormatter("%(levelname)s: %(message)s"))
     handler.addFilter(lambda record: record.name != RUN_LOGGER or (as_json and record.levelno >= level))
     if level > logging.INFO:
         handler.addFilter(is_of_this_package)

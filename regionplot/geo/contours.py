@@ -41,6 +41,13 @@ class ContourLine:
         """Length of the line in pixels."""
         return float(self.along[-1])
 
+    def from_left(self) -> ContourLine:
+        """Return the line. A closed line starts at its leftmost vertex, where it is steep and has no label."""
+        if not (self.points[0] == self.points[-1]).all():
+            return self
+        start = int(self.points[:, 0].argmin())
+        return ContourLine(self.level, np.concatenate([self.points[start:-1], self.points[: start + 1]]))
+
     def parts(self, gaps: Iterable[tuple[float, float]]) -> Iterator[Floats]:
         """Yield the parts of the line outside of gaps.
 

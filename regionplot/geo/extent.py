@@ -97,3 +97,11 @@ class PanelGrid:
     def pixel_height(self) -> float:
         """Map units per row."""
         return self.extent.height / self.height
+
+    def grown(self, pixels: int) -> PanelGrid:
+        """Return the grid with a number of pixels more on each side."""
+        if pixels == 0:
+            return self
+        extent, dx, dy = self.extent, pixels * self.pixel_width, pixels * self.pixel_height
+        larger = Extent(extent.xmin - dx, extent.xmax + dx, extent.ymin - dy, extent.ymax + dy)
+        return PanelGrid(larger, self.width + 2 * pixels, self.height + 2 * pixels)

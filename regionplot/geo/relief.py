@@ -24,15 +24,18 @@ FLAT = 128
 _LIGHTS = ((315.0, 0.6), (270.0, 0.2), (0.0, 0.2))
 """Azimuth of each light in degrees clockwise from the top, and its weight."""
 _ALTITUDE = math.radians(45)
-_FAR_SHARE, _FAR_EXAGGERATION = 0.4, 1.4
+FAR_SHARE, FAR_EXAGGERATION = 0.4, 1.4
 """Weight of the light on smoothed heights, and its exaggeration relative to that of the other light."""
 _PIXELS_PER_BLOCK = 3.0
 """Number of blocks along a cell, if a cell covers many pixels."""
-_FAR_BLOCK = 4
+FAR_BLOCK = 4
 """Pixels along a block of the smoothed heights."""
 _MIN_SIDE = 2
 """Minimum number of rows and of columns for slopes."""
+REACH = 3
+"""Distance over which a Gaussian smooths, in standard deviations."""
 Heights = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
 
 
 def relief_levels(
@@ -55,16 +58,16 @@ def relief_levels(
     sea : float
         Factor for heights below zero.
     """
-    ground, missing = _ground(heights, sea)
+    ground, missing = ground_heights(heights, sea)
     step = max(1, round(cell / _PIXELS_PER_BLOCK))
-    near = _smoothed(block_means(ground, step), cell / step / 2 if cell > 1 else 0.0)
-    far = _smoothed(block_means(ground, _FAR_BLOCK), blur / _FAR_BLOCK)
-    light = _light(near, exaggeration / (pixel * step))
-    far_light = _light(far, exaggeration * _FAR_EXAGGERATION / (pixel * _FAR_BLOCK))
-    light *= np.float32(1 - _FAR_SHARE)
+    near = smoothed(block_means(ground, step), cell / step / 2 if cell > 1 else 0.0)
+    far = smoothed(block_means(ground, FAR_BLOCK), blur / FAR_BLOCK)
+    light = light_on(near, exaggeration / (pixel * step))
+    far_light = light_on(far, exaggeration * FAR_EXAGGERATION / (pixel * FAR_BLOCK))
+    light *= np.float32(1 - FAR_SHARE)
     for rows in row_strips(*light.shape):
-        light[rows] += enlarged(far_light, _FAR_BLOCK / step, light.shape, rows) * np.float32(_FAR_SHARE)
-        _to_levels(light[rows])
+        light[rows] += enlarged(far_light, FAR_BLOCK / step, light.shape, rows) * np.float32(FAR_SHARE)
+        to_levels(light[rows])
     levels = np.empty(heights.shape, np.uint8)
     for rows in row_strips(*heights.shape):
         levels[rows] = enlarged(light, step, heights.shape, rows)
@@ -73,7 +76,7 @@ def relief_levels(
     return levels
 
 
-def _ground(heights: NDArray[Any], sea: float) -> tuple[Heights, NDArray[np.bool_] | None]:
+def ground_heights(heights: NDArray[Any], sea: float) -> tuple[Heights, NDArray[np.bool_] | None]:
     """Return heights with factor for the sea, and a mask of unknown heights. The mask is None if all are known."""
     ground = np.empty(heights.shape, np.float32)
     is_complete = True
@@ -90,7 +93,7 @@ def _ground(heights: NDArray[Any], sea: float) -> tuple[Heights, NDArray[np.bool
     return ground, missing
 
 
-def _to_levels(light: Heights) -> None:
+def to_levels(light: Heights) -> None:
     """Replace light from 0 to 1 by levels. Half of the levels are for slopes that are darker than flat ground."""
     flat = math.sin(_ALTITUDE)
     light -= np.float32(flat)
@@ -99,8 +102,16 @@ def _to_levels(light: Heights) -> None:
     np.clip(light, 0, 255, out=light)
 
 
-def _light(heights: Heights, factor: float) -> Heights:
-    """Return the weighted light on each pixel, 0 to 1. `factor` turns differences of heights into slopes."""
+def light_on(heights: Heights, factor: float | Floats) -> Heights:
+    """Return the weighted light on each pixel, 0 to 1.
+
+    Parameters
+    ----------
+    heights : ndarray, shape (height, width)
+        Heights.
+    factor : float or ndarray, shape (height, 1)
+        Factor that turns differences of heights into slopes. An array has a factor for each row.
+    """
     light = np.empty_like(heights)
     if min(heights.shape) < _MIN_SIDE:  # too few pixels for slopes
         light[:] = math.sin(_ALTITUDE)
@@ -109,11 +120,13 @@ def _light(heights: Heights, factor: float) -> Heights:
         first, last = max(0, rows.start - 1), min(len(heights), rows.stop + 1)  # slopes need the rows beside the strip
         if last - first < _MIN_SIDE:
             first -= 1
-        light[rows] = _light_on(heights[first:last], np.float32(factor))[rows.start - first : rows.stop - first]
+        light[rows] = _strip_light(heights[first:last], _of_rows(factor, slice(first, last)))[
+            rows.start - first : rows.stop - first
+        ]
     return light
 
 
-def _light_on(heights: Heights, factor: np.float32) -> Heights:
+def _strip_light(heights: Heights, factor: np.float32 | Heights) -> Heights:
     down, right = np.gradient(heights)
     down *= factor
     right *= factor
@@ -152,7 +165,9 @@ def block_means(values: Heights, step: int) -> Heights:
     return means
 
 
-def enlarged(values: Heights, step: float, shape: tuple[int, ...], rows: slice) -> Heights:
+def enlarged(
+    values: Heights, step: float, shape: tuple[int, ...], rows: slice, start: tuple[int, int] = (0, 0)
+) -> Heights:
     """Return values of blocks at the pixels of the blocks, interpolated between the centers of the blocks.
 
     Parameters
@@ -165,11 +180,13 @@ def enlarged(values: Heights, step: float, shape: tuple[int, ...], rows: slice) 
         Height and width in pixels.
     rows : slice
         Rows of pixels to return.
+    start : (int, int)
+        Row and column of the first pixel, counted from the first pixel of the blocks.
     """
     if step == 1:
-        return values[rows]
+        return values[rows.start + start[0] : rows.stop + start[0], start[1] : start[1] + shape[1]]
     for axis, wanted in ((0, np.arange(shape[0])[rows]), (1, np.arange(shape[1]))):
-        position = np.clip((wanted + 0.5) / step - 0.5, 0, values.shape[axis] - 1)
+        position = np.clip((wanted + start[axis] + 0.5) / step - 0.5, 0, values.shape[axis] - 1)
         first = np.minimum(position.astype(np.intp), max(0, values.shape[axis] - 2))
         share = (position - first).astype(np.float32)
         share = share[:, None] if axis == 0 else share[None, :]
@@ -182,23 +199,45 @@ def enlarged(values: Heights, step: float, shape: tuple[int, ...], rows: slice) 
     return values
 
 
-def _smoothed(values: Heights, sigma: float) -> Heights:
-    """Return values smoothed by a Gaussian. The edges are repeated."""
-    reach = math.ceil(3 * sigma)
+def smoothed(values: Heights, sigma: float | Floats) -> Heights:
+    """Return values smoothed by a Gaussian. The edges are repeated.
+
+    Parameters
+    ----------
+    values : ndarray, shape (height, width)
+        Values.
+    sigma : float or ndarray, shape (height, 1)
+        Standard deviation in pixels. An array has one for each row, and all are greater than zero.
+    """
+    reach = math.ceil(REACH * np.max(sigma))
     if reach == 0:
         return values
-    weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
-    weights = (weights / weights.sum()).astype(np.float32)
+    weights = _gaussian(reach, sigma)
     padded = np.pad(values, ((reach, reach), (0, 0)), mode="edge")
     smoothed = np.empty_like(values)
     for rows in row_strips(*values.shape):
         strip = padded[rows.start : rows.stop + 2 * reach]
-        down = _weighted_sum(
-            weights, (strip[number : number + rows.stop - rows.start] for number in range(len(weights)))
-        )
+        own = weights if np.ndim(sigma) == 0 else weights[:, rows]
+        down = _weighted_sum(own, (strip[number : number + rows.stop - rows.start] for number in range(len(own))))
         across = np.pad(down, ((0, 0), (reach, reach)), mode="edge")
-        smoothed[rows] = _weighted_sum(weights, (across[:, n : n + values.shape[1]] for n in range(len(weights))))
+        smoothed[rows] = _weighted_sum(own, (across[:, n : n + values.shape[1]] for n in range(len(own))))
     return smoothed
+
+
+def _gaussian(reach: int, sigma: float | Floats) -> Heights:
+    """Return the weights of the pixels from -reach to reach, shape (2 reach + 1,) or (2 reach + 1, height, 1)."""
+    offsets = np.arange(-reach, reach + 1)
+    if np.ndim(sigma) == 0:
+        weights = np.exp(-0.5 * (offsets / sigma) ** 2)
+        return np.asarray(weights / weights.sum(), np.float32)
+    offsets = offsets[:, None, None]
+    weights = np.where(abs(offsets) <= np.ceil(REACH * sigma), np.exp(-0.5 * (offsets / sigma) ** 2), 0)
+    return np.asarray(weights / weights.sum(axis=0), np.float32)
+
+
+def _of_rows(factor: float | Floats, rows: slice) -> np.float32 | Heights:
+    """Return a factor, or the factors of some rows, in single precision."""
+    return np.float32(factor) if isinstance(factor, float) else factor[rows].astype(np.float32)
 
 
 def _weighted_sum(weights: Heights, parts: Iterable[Heights]) -> Heights:

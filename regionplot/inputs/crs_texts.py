@@ -16,6 +16,7 @@ from regionplot.geo.crs_paths import path_in_crs, path_in_wkt
 from regionplot.inputs.tiff_texts import tiff_texts
 from regionplot.inputs.unpacked import is_compressed, unpacked
 from regionplot.settings.remote_path import is_remote
+from regionplot.settings.vrt_path import is_vrt
 from regionplot.system.files import Fingerprint
 from regionplot.text import plain_text
 
@@ -54,6 +55,8 @@ def path_in_raster(path: Path) -> str | None:
     OSError
         If the file cannot be read.
     """
+    if is_vrt(path):  # `inputs.virtual` has replaced its CRS
+        return None
     if is_compressed(path):
         return _path_in_file(unpacked(path))
     if is_remote(path):  # the start of the object is in GDAL's cache

@@ -41,14 +41,14 @@ from regionplot.inputs.netcdf_grid import DRIVER as NETCDF
 from regionplot.inputs.netcdf_grid import ChosenVariable, longitudes_in_projection, north_up
 from regionplot.inputs.packing import EVERYTHING, usable_scaling
 from regionplot.inputs.reading import FileSource, fingerprint_of
+from regionplot.inputs.remote import has_changing_name
 from regionplot.inputs.reordered import ReorderedDataset, can_read, read_positions
 from regionplot.inputs.samples import Source, samples_of, with_changes
 from regionplot.inputs.source import RasterInfo, RasterSource
-from regionplot.inputs.unpacked import is_compressed, unpack
+from regionplot.inputs.unpacked import unpack
 from regionplot.inputs.zarr_checks import is_store
 from regionplot.registry import SOURCES
 from regionplot.settings.raster import RasterSettings
-from regionplot.settings.remote_path import is_remote
 from regionplot.text import plain_text
 
 _MIN_POINTS = 3
@@ -233,7 +233,7 @@ class OpenGrid:
         flags = NO_FLAGS if table or not is_plain else self._flags(tags, description, stored)
         return RasterInfo(
             path=self.path,
-            gdal_name=str(self.path) if is_remote(self.path) or is_compressed(self.path) else dataset.name,
+            gdal_name=str(self.path) if has_changing_name(self.path) else dataset.name,
             fingerprint=fingerprint_of(self.path),
             band=band,
             geometry=geometry,

@@ -13,6 +13,7 @@ from pathlib import Path
 from regionplot.errors import InputError, RasterError
 from regionplot.inputs.unpacked import DRIVERS, is_compressed, unpacked
 from regionplot.settings.remote_path import is_remote
+from regionplot.settings.vrt_path import is_vrt
 
 START_BYTES = 1024
 """Number of bytes that are read to identify a file. GDAL reads the same number."""
@@ -30,6 +31,7 @@ _RASTER_MARKS = {
     b"EHFA_HEADER_TAG": "HFA",
 }
 _RASTER_KINDS = "GeoTIFF, NetCDF, GRIB, JPEG 2000, Erdas Imagine, Arc/Info ASCII and SRTM grids"
+_VRT_CURE = ", or, for a .vrt of GeoTIFF files, set allow_vrt = true in [raster]"
 BLANK_BYTES = b"\xef\xbb\xbf \t\r\n"
 """Bytes that can precede the content of a text file: a byte-order mark, and white space."""
 
@@ -47,13 +49,15 @@ def raster_driver(path: Path) -> str:
     RasterError
         If the file cannot be read, or its format is not allowed.
     """
+    if is_vrt(path):
+        return "VRT"  # `inputs.virtual` checks it before GDAL opens a copy
     start = read_start(path, RasterError)
     if is_compressed(path):
         file = unpacked(path)
         file.seek(0)
         start = file.read(START_BYTES)
     if start.lstrip(BLANK_BYTES).startswith(b"<"):
-        raise RasterError(f"{path}: an XML file (a VRT?) is not a grid; name the file that holds the data")
+        raise RasterError(f"{path}: an XML file (a VRT?) is not a grid; name the file that holds the data{_VRT_CURE}")
     driver = next((name for mark, name in _RASTER_MARKS.items() if start.startswith(mark)), None)
     driver = driver or _text_driver(start) or ("SRTMHGT" if path.suffix.lower() == ".hgt" else None)
     if driver is None:

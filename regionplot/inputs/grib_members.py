@@ -7,11 +7,13 @@ centers that follow ECMWF's local definitions store the number in octet 50 of se
 
 from __future__ import annotations
 
-import mmap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 from regionplot.errors import RasterError
+from regionplot.inputs.grib_messages import find_message, read_at
+from regionplot.inputs.unpacked import opened_content
 
 _MAX_MESSAGES = 200_000
 _SECTION_0 = 8
@@ -38,29 +40,28 @@ def grib1_members(path: Path) -> Mapping[int, int]:
         If the file cannot be read.
     """
     try:
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            return {number: member for number, member in enumerate(_members(content), 1) if member is not None}
-    except (OSError, ValueError) as error:
+        with opened_content(path) as file:
+            return {number: member for number, member in enumerate(_members(file), 1) if member is not None}
+    except OSError as error:
         raise RasterError(f"{path}: cannot be read: {error}") from error
 
 
-def _members(content: mmap.mmap) -> Iterator[int | None]:
-    """Yield the member of each message, or None. GDAL also skips bytes between messages."""
-    start = content.find(b"GRIB")
+def _members(file: BinaryIO) -> Iterator[int | None]:
+    """Yield the member of each message, or None."""
+    start = find_message(file, 0)
     for _ in range(_MAX_MESSAGES):
         if start < 0:
             return
-        edition = content[start + 7 : start + 8]
-        header = content[start + _SECTION_0 : start + _SECTION_0 + _HEADER]
-        yield _local_member(header) if edition == b"\x01" else None
-        start = content.find(b"GRIB", max(start + 4, _end(content, start, edition)))
+        header = read_at(file, start, _SECTION_0 + _HEADER)
+        yield _local_member(header[_SECTION_0:]) if header[7:8] == b"\x01" else None
+        start = find_message(file, max(start + 4, _end(header, start)))
 
 
-def _end(content: mmap.mmap, start: int, edition: bytes) -> int:
+def _end(header: bytes, start: int) -> int:
     """Return the end of a message, or its start if the length is not usable."""
-    if edition == b"\x02":
-        return start + int.from_bytes(content[start + 8 : start + 16], "big")
-    length = int.from_bytes(content[start + 4 : start + 7], "big")
+    if header[7:8] == b"\x02":
+        return start + int.from_bytes(header[8:16], "big")
+    length = int.from_bytes(header[4:7], "big")
     return start if length & _LARGE else start + length
 
 

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from regionplot.errors import RasterError
+from regionplot.inputs.grib_messages import find_message, read_at
+from regionplot.inputs.unpacked import opened_content
 
 _RELATIVE_TO_GRID = 0x08
 _MAX_MESSAGES = 200_000
@@ -22,8 +24,8 @@ _FLAG_OCTETS = {0: 55, 1: 55, 2: 55, 3: 55, 40: 55, 41: 55, 10: 47, 20: 47, 30: 
 """Octet of the flags in section 3 of edition 2, by grid definition template."""
 _GRID, _DATA = 3, 7
 """Numbers of the sections that hold the grid definition and the values, in edition 2."""
-_BLOCK, _SECTION_HEAD = 2**16, 60
-"""Bytes that are read at once to find a message, and from the start of a section."""
+_SECTION_HEAD = 60
+"""Bytes that are read from the start of a section."""
 _LARGE = 0x800000
 """Bit of the length of a message of edition 1 that is longer than 8 MB. The length is then not usable."""
 
@@ -46,7 +48,7 @@ def is_relative_to_grid(path: Path, band: int) -> bool | None:
         If the file cannot be read.
     """
     try:
-        with path.open("rb") as file:
+        with opened_content(path) as file:
             flags = next(islice(_flags(file), band - 1, None), None)
     except OSError as error:
         raise RasterError(f"{path}: cannot be read: {error}") from error
@@ -55,11 +57,11 @@ def is_relative_to_grid(path: Path, band: int) -> bool | None:
 
 def _flags(file: BinaryIO) -> Iterator[int | None]:
     """Yield the flags of each band, or None if they are unknown. The values are skipped, not read."""
-    start = _find_message(file, 0)
+    start = find_message(file, 0)
     for _ in range(_MAX_MESSAGES):
         if start < 0:
             return
-        header = _read(file, start, 16)
+        header = read_at(file, start, 16)
         if header[7:8] == b"\x02":
             end = start + int.from_bytes(header[8:], "big")
             yield from _flags_of_fields(file, start + 16, end)
@@ -67,29 +69,14 @@ def _flags(file: BinaryIO) -> Iterator[int | None]:
             length = int.from_bytes(header[4:7], "big")
             end = start if length & _LARGE else start + length
             yield _first_edition(file, start + 8)
-        start = _find_message(file, max(start + 4, end))
-
-
-def _read(file: BinaryIO, position: int, size: int) -> bytes:
-    file.seek(position)
-    return file.read(size)
-
-
-def _find_message(file: BinaryIO, position: int) -> int:
-    """Return the position of the next message, or -1 if there is none."""
-    while block := _read(file, position, _BLOCK):
-        found = block.find(b"GRIB")
-        if found >= 0:
-            return position + found
-        position += max(len(block) - 3, 1)
-    return -1
+        start = find_message(file, max(start + 4, end))
 
 
 def _flags_of_fields(file: BinaryIO, position: int, end: int) -> Iterator[int | None]:
     """Yield the flags of each field of a message of edition 2. Fields can share a grid definition."""
     flags: int | None = None
     for _ in range(_MAX_SECTIONS):
-        head = _read(file, position, _SECTION_HEAD)
+        head = read_at(file, position, _SECTION_HEAD)
         length = int.from_bytes(head[:4], "big")
         if length < 5 or len(head) < 5 or position + length > end:
             return
@@ -103,7 +90,7 @@ def _flags_of_fields(file: BinaryIO, position: int, end: int) -> Iterator[int | 
 
 def _first_edition(file: BinaryIO, position: int) -> int | None:
     """Return the flags of a message of edition 1, or None if it has no grid definition."""
-    product = _read(file, position, 8)
-    grid = _read(file, position + int.from_bytes(product[:3], "big"), 17)
+    product = read_at(file, position, 8)
+    grid = read_at(file, position + int.from_bytes(product[:3], "big"), 17)
     has_grid = len(product) == 8 and product[7] & 0x80 and len(grid) == 17
     return grid[16] if has_grid else None

@@ -11,6 +11,7 @@ from typing import TypeVar
 from regionplot.errors import RasterError, RasterReplacedError
 from regionplot.inputs.unpacked import is_compressed, unpacked
 from regionplot.settings.remote_path import RemotePath
+from regionplot.settings.vrt_path import is_vrt
 
 logger = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
@@ -33,11 +34,20 @@ def gdal_name(path: Path) -> str | Path:
     Raises
     ------
     RasterError
-        If the raster is compressed, and cannot be unpacked.
+        If the raster is compressed, and cannot be unpacked, or if it is a VRT that is refused.
     """
+    if is_vrt(path):
+        from regionplot.inputs.virtual import checked_vrt  # noqa: PLC0415 (few rasters are a VRT)
+
+        return str(checked_vrt(path).name)
     if is_compressed(path):
         return str(unpacked(path).name)
     return path.gdal_name if isinstance(path, RemotePath) else path
+
+
+def has_changing_name(path: Path) -> bool:
+    """Return True if `gdal_name` must give the name of a raster each time that GDAL opens it."""
+    return isinstance(path, RemotePath) or is_compressed(path) or is_vrt(path)
 
 
 def with_retries(path: Path, read: Callable[[], _Result]) -> _Result:

@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, BinaryIO
 
 from regionplot.errors import RasterError
 from regionplot.system.files import Fingerprint
@@ -97,6 +97,24 @@ def _unpack(path: Path, max_cells: int | None) -> Any:
     if not size:
         raise RasterError(f"{path}: the file in it is empty")
     return memory
+
+
+@contextmanager
+def opened_content(path: Path) -> Iterator[BinaryIO]:
+    """Open a raster for reading its bytes. Those of a compressed raster are unpacked.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be opened.
+    RasterError
+        If the file cannot be unpacked.
+    """
+    if is_compressed(path):
+        yield unpacked(path)  # stays open for the next reader
+        return
+    with path.open("rb") as file:
+        yield file
 
 
 @contextmanager

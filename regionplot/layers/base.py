@@ -97,6 +97,11 @@ class Layer(Protocol):
     """Digest of all settings and input files that affect the layer's marks. If it changes, all maps are redrawn."""
 
     @classmethod
+    def reach(cls, settings: Any) -> int:  # noqa: ARG003 (a default implementation)
+        """Return the number of pixels beyond the panel in which the marks depend on cells of the map's raster."""
+        return 0
+
+    @classmethod
     def check(cls, settings: Any) -> None:  # noqa: ARG003 (a default implementation)
         """Raise an `InputError` if an input file is missing or unusable. Read only the metadata of the file."""
         return

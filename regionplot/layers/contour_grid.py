@@ -18,11 +18,13 @@ NODE_PIXELS = 4
 """Pixels between the nodes of the grid on which lines are traced."""
 _SMOOTH_CELLS, _ROUGH_CELLS = 0.2, 0.8
 """Automatic blur of smooth and of rough fields: standard deviation in cells."""
-_LEAST, _MOST = 3.0, 80.0
+LEAST_BLUR, _MOST = 3.0, 80.0
 """Limits of the automatic blur in pixels."""
 _ROUGH = 0.7
 """Minimum roughness of rough fields. Pressure and heights of models have 0.25 to 0.55, means of observations 1.3, and
 white noise has 1.7."""
+BLUR_REACH = 3
+"""Reach of the blur in standard deviations. Nodes that are nearer to the edge of a grid depend on the edge."""
 _BLUR_STEPS = 2
 """Number of automatic blurs between one blur and its double. Neighboring maps have the same blur."""
 
@@ -81,13 +83,20 @@ class GridValues:
             Pixels around the panel that are needed.
         """
         pixels = blur_pixels(sheet, field, settings)
-        grid = ContourGrid.of(sheet, max(beyond, 3 * pixels))
+        grid = ContourGrid.of(sheet, max(beyond, BLUR_REACH * pixels))
         values = field.at(grid.panel, sheet.crs)
         if settings.raster is None and sheet.shown is not None:
             values = sheet.shown(values)
         values = values[::-1] * settings.scale + settings.offset
         blur = pixels / NODE_PIXELS
         return cls(grid, values, blurred(values, blur) if blur else values, blur)
+
+    def within(self, grid: ContourGrid) -> GridValues:
+        """Return the values at the nodes of a smaller grid."""
+        (own_x, own_y), (x, y) = self.grid.nodes, grid.nodes
+        left, bottom = (round((nodes[0] - own[0]) / NODE_PIXELS) for own, nodes in ((own_x, x), (own_y, y)))
+        inner = slice(bottom, bottom + y.size), slice(left, left + x.size)
+        return GridValues(grid, self.values[inner], self.blurred[inner], self.blur)
 
 
 def blur_pixels(sheet: Sheet, field: Field, settings: ContourSettings) -> float:
@@ -100,5 +109,5 @@ def blur_pixels(sheet: Sheet, field: Field, settings: ContourSettings) -> float:
         return settings.smooth
     cells = _ROUGH_CELLS if field.roughness >= _ROUGH else _SMOOTH_CELLS
     cell = 1 / max(cells_per_pixel(field.geometry, sheet.view.panel, sheet.crs), cells / _MOST)
-    steps = round(_BLUR_STEPS * math.log2(max(cells * cell, _LEAST) / _LEAST))
-    return min(_LEAST * 2 ** (steps / _BLUR_STEPS), _MOST)
+    steps = round(_BLUR_STEPS * math.log2(max(cells * cell, LEAST_BLUR) / LEAST_BLUR))
+    return min(LEAST_BLUR * 2 ** (steps / _BLUR_STEPS), _MOST)

@@ -12,6 +12,7 @@ labels and marks where they overlap, except near the edges of the maps.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Self
@@ -23,12 +24,12 @@ from typing_extensions import override
 from regionplot.geo.contours import ContourLine, Floats, trace, trace_areas
 from regionplot.geo.linework import Geometries
 from regionplot.layers.base import Layer, LoadContext, settings_digest
-from regionplot.layers.contour_grid import GridValues
-from regionplot.layers.contour_labels import LineGaps, LineLabels
+from regionplot.layers.contour_grid import BLUR_REACH, LEAST_BLUR, ContourGrid, GridValues, blur_pixels
+from regionplot.layers.contour_labels import MAX_LABEL_REACH, LineGaps, LineLabels, label_reach
 from regionplot.layers.contour_settings import NONE, ContourSettings
 from regionplot.layers.field import Field, field_of
 from regionplot.layers.hatching import hatching
-from regionplot.layers.highs_lows import MARK_HALO, REACH, HighsAndLows
+from regionplot.layers.highs_lows import MARK_HALO, NEAR, REACH, HighsAndLows
 from regionplot.layers.quantity import quantity_of
 from regionplot.layers.symbol_keys import SymbolKey, contour_label, key_room
 from regionplot.sheet.layout import Layout, Page, Room
@@ -70,6 +71,20 @@ class Contours(Layer):
     def room(cls, settings: ContourSettings, page: Page) -> Room | None:
         return key_room(settings, page)
 
+    @classmethod
+    @override
+    def reach(cls, settings: ContourSettings) -> int:
+        """Return the pixels around the panel on which lines, labels and marks depend.
+
+        An automatic blur reaches over less than three cells. Windows of cells have such a margin.
+        """
+        if settings.raster is not None:
+            return 0
+        labels, marks = MAX_LABEL_REACH if settings.labels else _BEYOND, REACH + NEAR if settings.highs_lows else 0
+        return max(labels, marks) + math.ceil(
+            BLUR_REACH * (LEAST_BLUR if settings.smooth == "auto" else settings.smooth)
+        )
+
     @override
     def frame(self, layout: Layout) -> Iterator[FrameMark]:
         return SymbolKey(self.settings, self.key_label, self.settings.color).marks(layout)
@@ -86,6 +101,8 @@ class Contours(Layer):
         lines = [] if style.linewidth == 0 else trace(*found.grid.nodes, found.blurred, [level for level, _ in levels])
         lines = [line for line in lines if line.length >= style.min_length]
         bold = {level for level, is_bold in levels if is_bold}
+        if style.labels:
+            lines = [line.from_left() for line in lines]
         labels = LineLabels(sheet, style, bold).place(lines) if style.labels else {}
         yield from self._lines(sheet, lines, labels, bold)
         yield from (label for spots in labels.values() for _, _, label in spots)
@@ -101,7 +118,12 @@ class Contours(Layer):
         field = self.field or field_of(sheet)
         if field is None:
             return None
-        return GridValues.of(sheet, field, self.settings, REACH if self.settings.highs_lows else _BEYOND)
+        least = REACH if self.settings.highs_lows else _BEYOND
+        if not self.settings.labels:
+            return GridValues.of(sheet, field, self.settings, least)
+        reach = max(label_reach(sheet), least + NEAR if self.settings.highs_lows else 0)
+        beyond = reach + BLUR_REACH * blur_pixels(sheet, field, self.settings)
+        return GridValues.of(sheet, field, self.settings, beyond).within(ContourGrid.of(sheet, reach))
 
     def _areas(self, sheet: Sheet, found: GridValues) -> Iterator[PanelMark]:
         """Yield the colors of the areas between levels, then their hatching."""

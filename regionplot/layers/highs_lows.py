@@ -20,6 +20,8 @@ REACH = 170
 """Pixels around a high or low without a higher or lower value."""
 _INSIDE = 34
 """Minimum pixels to the edge of the panel."""
+NEAR = 130
+"""Maximum pixels from a high or low outside the panel to the panel, if it keeps labels of contour lines away."""
 _PROMINENCE = 0.25
 """Minimum difference from the mean of the surroundings, as a fraction of the interval."""
 _GAP = (2.0, 2.0)
@@ -45,15 +47,20 @@ class HighsAndLows:
         for letter, sign, color in (("H", 1, style.high_color), ("L", -1, style.low_color)):
             for row, column in find_highs(sign * found.blurred, REACH // NODE_PIXELS, prominence):
                 center = LabelBox.around(x[column], y[row], 0, 0)
+                if not placer.is_inside(center, -NEAR if style.labels else _INSIDE):
+                    continue
+                value = sign * _highest(sign * found.values, row, column, found.blur)
+                marks = self._mark(letter, color, center, number_text(round(value, _digits(style.interval))))
                 if placer.is_inside(center, _INSIDE):
-                    value = sign * _highest(sign * found.values, row, column, found.blur)
-                    yield from self._mark(letter, color, center, value)
+                    yield from marks
 
-    def _mark(self, letter: str, color: str, at: LabelBox, value: float) -> Iterator[Label]:
-        """Yield the letter and the value of a high or low, and take their boxes."""
+    def _mark(self, letter: str, color: str, at: LabelBox, text: str) -> list[Label]:
+        """Return the letter and the value of a high or low, and take their boxes. Return nothing if there is no room.
+
+        A mark outside the panel takes its boxes, too, so that the labels of contour lines are those of other maps.
+        """
         sheet, placer = self.sheet, self.sheet.placer
         factor, x, y = sheet.label_factor, at.left, at.bottom
-        text = number_text(round(value, _digits(self.style.interval)))
         letters, digits = _MARK_POINTS * factor, _VALUE_POINTS * factor
         size, below = placer.measure(letter, letters, "semibold"), placer.measure(text, digits, "semibold")
         bottom = y - size.ascent / 2 + sheet.pixels(3 * factor)
@@ -62,17 +69,18 @@ class HighsAndLows:
             LabelBox.around(x, bottom + size.ascent / 2, size.width, size.ascent),
             LabelBox.of_text(x - below.width / 2, under, below),
         ]
-        if not all(placer.is_inside(box, 2) and placer.is_free(box, *_GAP) for box in boxes):
-            return
+        is_inside = all(placer.is_inside(box, 2) for box in boxes)
+        if not (is_inside or self.style.labels) or not all(placer.is_free(box, *_GAP) for box in boxes):
+            return []
         placer.take(*(box.grown(4, 3) for box in boxes))
-        for baseline, string, points, halo in (
-            (bottom, letter, letters, _LETTER_HALO),
-            (under, text, digits, _VALUE_HALO),
-        ):
-            yield Label(
+        texts = (bottom, letter, letters, _LETTER_HALO), (under, text, digits, _VALUE_HALO)
+        return [
+            Label(
                 round(x), round(baseline), string, points, color, MARK_HALO, halo * factor,
                 weight="semibold", vertical_align="baseline", font=sheet.layout.page.font,
-            )  # fmt: skip
+            )
+            for baseline, string, points, halo in texts if is_inside
+        ]  # fmt: skip
 
 
 def _highest(values: Floats, row: int, column: int, blur: float) -> float:

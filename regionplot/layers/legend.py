@@ -24,9 +24,11 @@ _ROW = 15
 _GAP = 5
 """Points between a swatch and the name of its class."""
 _LABEL_HEIGHT = 24
-"""Points below the legend, for its label."""
+"""Points for the label, which is below the legend, or above it on sheets with short color bars."""
 _LABEL_MIDDLE = 13
 """Points from the bottom of the sheet to the middle of the label."""
+_FOOT = 6
+"""Points below the legend if its label is above it."""
 _ABOVE = 6
 """Points between the legend and the panel."""
 _NAME_POINTS = 9
@@ -56,7 +58,7 @@ class LegendGrid:
 
     @classmethod
     def of(cls, page: Page, names: Sequence[str], bottom: int = 0) -> LegendGrid | None:
-        """Lay out a legend, centered on the sheet.
+        """Lay out a legend, centered on the sheet. On sheets with short color bars, it begins at the left margin.
 
         The legend has as many columns as fit with complete names. If there are too many rows, the legend gets more
         columns, and names are truncated.
@@ -89,6 +91,7 @@ class LegendGrid:
         if width < beside + _MIN_NAME * page.pixels(_NAME_POINTS) and width < beside + widest:
             return None
         left = (page.size[0] - columns * width + 3 * gap) // 2  # centered without the gap after the last column
+        left = page.margin if _is_label_above(page) else left
         return cls(Box(left, bottom, columns * width, rows * row), rows, columns, swatch, gap)
 
     @property
@@ -135,13 +138,15 @@ class Legend(Layer):
             yield Rectangle(box, tuple(color), page.line_ink, page.neatline_pixels)
             middle = box.bottom + box.height / 2
             yield _line(page, box.right + grid.gap, middle, name, max_width=grid.name_width)
-        label = page.pixels(_LABEL_MIDDLE) + layout.rooms[NAME].bottom
+        is_above = _is_label_above(page)
+        bottom = grid.box.top - page.pixels(_FOOT) if is_above else layout.rooms[NAME].bottom
+        x, align = (grid.box.left, "left") if is_above else (layout.size[0] / 2, "center")
         yield _line(
             page,
-            layout.size[0] / 2,
-            label,
+            x,
+            bottom + page.pixels(_LABEL_MIDDLE),
             self.label,
-            align="center",
+            align=align,
             max_width=layout.text_width,
             smallest=_MIN_LABEL,
         )
@@ -155,7 +160,8 @@ def planned_grid(page: Page, bottom: int = 0) -> LegendGrid | None:
     """Return the grid of a legend, before the sheet is laid out. Return None if the sheet has no legend."""
     if not (page.config.colors.colorbar and isinstance(page.key, LegendKey)):
         return None
-    return LegendGrid.of(page, page.key.names, bottom + _label_height(page))
+    below = page.pixels(_FOOT) if _is_label_above(page) else _label_height(page)
+    return LegendGrid.of(page, page.key.names, bottom + below)
 
 
 def legend_grid(layout: Layout) -> LegendGrid | None:
@@ -164,8 +170,12 @@ def legend_grid(layout: Layout) -> LegendGrid | None:
     return None if room is None else planned_grid(layout.page, room.bottom)
 
 
+def _is_label_above(page: Page) -> bool:
+    return page.config.sheet.colorbar == "short"
+
+
 def _label_height(page: Page) -> int:
-    """Return the height of the space below the legend, in pixels."""
+    """Return the height of the space for the label, in pixels."""
     return page.pixels(_LABEL_HEIGHT) if page.config.colors.label != "" else page.margin
 
 

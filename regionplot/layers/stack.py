@@ -60,6 +60,11 @@ def all_layers(config: Config) -> list[PlannedLayer]:
     return sorted([*furniture, *configured_layers(config)], key=_zorder)
 
 
+def reach_of(config: Config) -> int:
+    """Return the number of pixels beyond the panel in which a map depends on cells of its raster."""
+    return max((planned.layer.reach(planned.settings) for planned in configured_layers(config)), default=0)
+
+
 def _zorder(planned: PlannedLayer) -> float:
     """Return the place of a layer in the drawing order. Some layers have a setting for it."""
     return float(getattr(planned.settings, "zorder", planned.layer.zorder))

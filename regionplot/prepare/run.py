@@ -27,6 +27,8 @@ from regionplot.prepare.report import PreparationObserver, PreparationReport
 from regionplot.prepare.stages import Stage, profile_of
 from regionplot.settings.config import Config
 from regionplot.settings.raster import RasterSettings
+from regionplot.settings.remote_path import is_remote
+from regionplot.settings.vrt_path import is_vrt
 from regionplot.system.files import atomic_replace, new_run
 
 logger = logging.getLogger(__name__)
@@ -181,6 +183,9 @@ def prepared(config: Config, observer: PreparationObserver | None = None) -> Con
     if not config.prepare:
         return config
     settings = config.raster
+    if is_remote(settings.path) or is_vrt(settings.path):
+        cure = "copy the raster to a GeoTIFF first: gdal_translate -of COG ... raster.tif"
+        raise RasterError(f"{settings.path}: the steps of [[prepare]] read neither addresses nor VRT files; {cure}")
     bands = Bands.ALL if any(step.reads_all_bands for step in config.prepare) else Bands.SELECTED
     inputs = [Input("raster", settings), *(Input(n, RasterSettings(path=path)) for n, path in settings.inputs.items())]
     with _naming_section():

@@ -36,7 +36,7 @@ from regionplot.render.shading import change_colors
 from regionplot.render.sheets import scale_for
 from regionplot.shared.data import SharedData
 from regionplot.sheet.layout import Box, Layout, Page
-from regionplot.sheet.sheet import Sheet
+from regionplot.sheet.sheet import Sheet, Surroundings
 from regionplot.sheet.view import View
 from regionplot.system.stopwatch import Stopwatch
 from regionplot.writers.picture import Bytes
@@ -201,6 +201,7 @@ class PanelPainter:
             cells=cells,
             shown=None if cells is None else needed_conversion(data.info.units, data.config.colors.units).shown,
             colors=self.scale.rgba,
+            surroundings=Surroundings(data.info.geometry, lambda part: self._values(part, crs)),
         )
 
     def _layout(self, width: int, height: int, dpi: float) -> Layout:
@@ -227,6 +228,13 @@ class PanelPainter:
         found = scale.sample(*cells, panel, crs, data.config.raster.resampling)
         codes = scale.codes(found.values)
         return (codes, found.values, cells) if wants_values and data.coloring is None else (codes, None, None)
+
+    def _values(self, panel: PanelGrid, crs: pyproj.CRS) -> NDArray[Any]:
+        """Return the values at the pixels of a panel, NaN if there are none."""
+        cells = self.data.read_panel(panel, crs)
+        if cells is None:
+            return np.full((panel.height, panel.width), np.nan, np.float32)
+        return np.asarray(self.scale.sample(*cells, panel, crs, self.data.config.raster.resampling).values)
 
     def _palette(self, style: PanelStyle) -> PanelPalette | None:
         if style.below and style.has_raster:

@@ -27,7 +27,7 @@ from regionplot.colors.key import planned_key
 from regionplot.geo.region import Region
 from regionplot.geo.windows import needed_window
 from regionplot.inputs.source import RasterInfo
-from regionplot.layers.stack import lay_out
+from regionplot.layers.stack import lay_out, reach_of
 from regionplot.layers.title import title_of
 from regionplot.render.code import code_digest, font_files
 from regionplot.render.sheets import scale_for
@@ -55,6 +55,7 @@ class MapDigests:
     def __init__(self, shared: SharedData) -> None:
         self._shared = shared
         self._panel = lay_out(shared.config, planned_key(shared.coloring)).panel
+        self._reach = reach_of(shared.config)
         parts = dict(_common(shared))
         self._common = hashlib.sha256(json.dumps(parts, default=str).encode())
         self._common.update(code_digest(shared))
@@ -110,7 +111,7 @@ class MapDigests:
         crs = data.crs_of(region)
         view = View.of(region, crs, self._panel, config.map.fit)
         title = title_of(region, config.map, data.description)
-        window = needed_window(data.info.geometry, view.panel, crs)
+        window = needed_window(data.info.geometry, view.panel.grown(self._reach), crs)
         grid = (window, data.info.geometry.transform, data.info.geometry.crs.to_wkt())
         total = self._common.copy()
         total.update(repr((title, view, *font_files(title), grid)).encode())

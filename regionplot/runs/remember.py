@@ -11,7 +11,7 @@ from pathlib import Path
 from regionplot import sample
 from regionplot.executors.choose import executor_class
 from regionplot.inputs.drivers import raster_driver
-from regionplot.inputs.unpacked import is_compressed
+from regionplot.inputs.remote import has_changing_name
 from regionplot.inputs.zarr_checks import is_store
 from regionplot.regions.features import is_vector_file
 from regionplot.registry import EXECUTORS, LAYERS, WRITERS
@@ -25,7 +25,6 @@ from regionplot.runs.task import RenderTask
 from regionplot.runs.texts import has_searched_fonts
 from regionplot.settings.config import Config
 from regionplot.settings.field import FieldSettings
-from regionplot.settings.remote_path import is_remote
 
 _WHOLE = frozenset({"AAIGrid", "GRIB", "GTiff", "JP2OpenJPEG", "SRTMHGT", "netCDF"})
 """Drivers of formats whose data are in the file, or in files beside it that have the same name without the suffix."""
@@ -75,7 +74,8 @@ class RunMemory:
         task : RenderTask or None
             The task that drew the maps. None if no map was drawn.
         """
-        if is_remote(config.raster.path) or is_compressed(config.raster.path) or is_store(config.raster.path):
+        path = config.raster.path
+        if has_changing_name(path) or is_store(path):
             return
         marks = self._certain_marks(str(config.raster.path))
         if marks is None or not (is_up_to_date(report) and _is_plain(config, report)):

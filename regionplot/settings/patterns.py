@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from fnmatch import fnmatchcase, translate
 from pathlib import Path
 
+from regionplot.settings.vrt_path import allowed_vrt
 from regionplot.system.files import Fingerprint
 from regionplot.text import TemplateError, fields_of, render
 
@@ -53,6 +54,8 @@ class Pattern:
     """Function that returns the current time."""
     remote: Path | None = None
     """Remote object. The other fields are then not used."""
+    allows_vrt: bool = False
+    """True if the file may be a VRT."""
 
     def find(self) -> Path | None:
         """Return the newest file that matches now, or None if no file matches.
@@ -65,9 +68,10 @@ class Pattern:
         if self.remote is not None:
             return self.remote
         if os.path.exists(self.text or "."):  # noqa: PTH110 (Path.exists raises in a folder that may not be read)
-            return Path(self.text)
+            return self._allowed(Path(self.text))
         folder, rest = _existing_folder(Path(self.text))
-        return _newest(_matches(folder, Path(self._fill(rest)).parts))
+        found = _newest(_matches(folder, Path(self._fill(rest)).parts))
+        return None if found is None else self._allowed(found)
 
     def find_all(self) -> list[Path]:
         """Return all files that match now, in alphabetical order.
@@ -80,9 +84,12 @@ class Pattern:
         if self.remote is not None:
             return [self.remote]
         if os.path.exists(self.text or "."):  # noqa: PTH110
-            return [Path(self.text)]
+            return [self._allowed(Path(self.text))]
         folder, rest = _existing_folder(Path(self.text))
-        return sorted(_matches(folder, Path(self._fill(rest)).parts))
+        return sorted(map(self._allowed, _matches(folder, Path(self._fill(rest)).parts)))
+
+    def _allowed(self, path: Path) -> Path:
+        return allowed_vrt(path) if self.allows_vrt else path
 
     def __call__(self) -> Path | None:
         """Call `find`, so that a pattern can be used as a function."""

@@ -43,7 +43,7 @@ def resolve_path(value: object, info: ValidationInfo) -> object:
     if Series.is_named_by(str(value)):
         Series(str(value)).check()
         return Path(value)
-    pattern = Pattern(str(value), info.data.get("cycle", 1))
+    pattern = Pattern(str(value), info.data.get("cycle", 1), allows_vrt=info.data.get("allow_vrt") is True)
     path = pattern.find()  # `find` also checks the pattern
     if (info.context or {}).get(RASTER_PATH) is RasterPath.PATTERN:
         return Path(value)
@@ -80,6 +80,8 @@ class RasterSettings(Section):
     allow_remote: Annotated[bool, NOT_IN_DIGEST] = False
     """Allow `path` to be an address: `s3://`, `gs://`, `az://`, `https://` or `http://`, or GDAL's name of it, such as
     `/vsis3/bucket/snow.tif`."""
+    allow_vrt: Annotated[bool, NOT_IN_DIGEST] = False
+    """Allow `path` to be a VRT whose sources are GeoTIFF files in its folder or below."""
     path: Annotated[Path, BeforeValidator(resolve_path), NOT_IN_DIGEST]
     """Raster file: GeoTIFF, COG, NetCDF, GRIB2 and others. May contain `{run:%Y%m%d%H}` and wildcards. A
     path with `{time:%Y%m%d%H}` names a series of files, one for each time."""
@@ -139,7 +141,8 @@ class RasterSettings(Section):
         text = str(self.path)
         if is_remote(self.path):
             return Pattern(text, remote=self.path)
-        return Pattern(Series(text).wildcards if Series.is_named_by(text) else text, self.cycle)
+        wildcards = Series(text).wildcards if Series.is_named_by(text) else text
+        return Pattern(wildcards, self.cycle, allows_vrt=self.allow_vrt)
 
     prepared: Annotated[Annotated[Path, Field(strict=False)] | None, NOT_IN_DIGEST] = None
     """File for the result of the steps of `[[prepare]]`. Default: a file in the user's cache folder."""

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from regionplot.settings.base import NOT_IN_DIGEST, InputPath, Section, Text
+from regionplot.settings.sql import SqlCondition
 
 _MARGIN = re.compile(r"(?P<number>\d+(\.\d*)?|\.\d+)\s*(?P<unit>%|km)")
 _MAX_PERCENT, _MAX_KILOMETERS = 1000.0, 20_000.0
@@ -56,6 +57,6 @@ class RegionSettings(Section):
     """Column of the table, or attribute of the vector file, that holds the names of the regions."""
     layer: Annotated[Text, NOT_IN_DIGEST] = ""
     """Layer of a vector file whose features are the regions. By default, the first layer."""
-    where: Annotated[Text, NOT_IN_DIGEST] = ""
+    where: Annotated[SqlCondition, NOT_IN_DIGEST] = ""
     """Condition in SQL for the features of a vector file, such as `pop > 1000 AND state = 'CO'`. By default, all
     features are regions."""

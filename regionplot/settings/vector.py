@@ -9,6 +9,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from regionplot.settings.base import NOT_IN_DIGEST, Color, InputPath, LayerSettings, Text
+from regionplot.settings.sql import SqlCondition
 from regionplot.text import number_text
 
 
@@ -21,7 +22,7 @@ class VectorSettings(LayerSettings):
     """Layer to read from a file with several layers. Default: the first layer."""
     crs: Text | None = None
     """CRS of the file. By default, the CRS that the file states."""
-    where: Text = ""
+    where: SqlCondition = ""
     """Condition that selects features, in the SQL of GDAL, such as `scalerank <= 6`. Empty: all features."""
 
     @property

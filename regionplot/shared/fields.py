@@ -20,6 +20,7 @@ from regionplot.settings.field import FieldSettings
 from regionplot.settings.patterns import Series
 from regionplot.settings.raster import RasterSettings
 from regionplot.settings.selection import LATEST, TimeChoice
+from regionplot.settings.vrt_path import allowed_vrt
 
 _MAX_FIELDS = 10_000
 """Maximum number of fields of a run."""
@@ -228,4 +229,5 @@ def _chosen_positions(choice: TimeChoice, times: Sequence[datetime], where: obje
 
 
 def _with_file(raster: RasterSettings, path: Path, time: str | None = None) -> RasterSettings:
-    return raster.model_copy(update={"path": path, "time": time})
+    file = allowed_vrt(path) if raster.allow_vrt else path
+    return raster.model_copy(update={"path": file, "time": time})

@@ -19,7 +19,7 @@ from regionplot.geo.region import Region
 from regionplot.geo.windows import needed_window
 from regionplot.inputs.source import RasterInfo
 from regionplot.layers.legend import NAME as LEGEND
-from regionplot.layers.stack import lay_out
+from regionplot.layers.stack import lay_out, reach_of
 from regionplot.settings.config import Config
 from regionplot.shared.budget import MEGABYTE, memory_budget
 from regionplot.sheet.key import LegendKey
@@ -129,21 +129,24 @@ def _union(config: Config, info: RasterInfo, regions: Sequence[Region], layout: 
         Number of cells that may be read needlessly for each region whose window is not computed. If the rest of the
         grid has fewer cells, the whole grid is returned.
     """
-    union, whole = None, info.geometry.full_window
+    union, whole, reach = None, info.geometry.full_window, reach_of(config)
     for left, region in zip(range(len(regions) - 1, -1, -1), regions, strict=True):
-        if window := _region_window(config, info, region, layout):
+        if window := _region_window(config, info, region, layout, reach):
             union = window if union is None else union.union(window)
             if whole.cells - union.cells <= left * worth:
                 return whole
     return union or whole
 
 
-def _region_window(config: Config, info: RasterInfo, region: Region, layout: Layout) -> Window | None:
-    """Return the window that a region needs, or None if the region lies outside the raster or cannot be drawn."""
+def _region_window(config: Config, info: RasterInfo, region: Region, layout: Layout, reach: int) -> Window | None:
+    """Return the window that a region needs, or None if the region lies outside the raster or cannot be drawn.
+
+    `reach` is the number of pixels around the panel that layers need.
+    """
     try:
         region = region.at(info.description.get("time"))
         crs = projection_of(region, config.map.projection, info.geometry.crs)
         view = View.of(region, crs, layout.panel, config.map.fit)
     except RegionError:  # the error is reported when the region is drawn
         return None
-    return needed_window(info.geometry, view.panel, crs)
+    return needed_window(info.geometry, view.panel.grown(reach), crs)

@@ -11,6 +11,7 @@ import numpy as np
 import pyproj
 from numpy.typing import NDArray
 
+from regionplot.geo.extent import PanelGrid
 from regionplot.geo.grid import GridGeometry
 from regionplot.geo.region import Region
 from regionplot.sheet.layout import POINTS_PER_INCH, Layout
@@ -24,6 +25,17 @@ _SMALLEST = 0.9
 """Minimum factor for labels in the panel."""
 _MIN_POINTS = 8.0
 """Minimum font size of labels in the panel, unless the settings give a smaller size."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """The raster around a panel that is a part of a larger map, such as a tile."""
+
+    geometry: GridGeometry
+    """Geometry of the raster."""
+    values: Callable[[PanelGrid], NDArray[Any]]
+    """Function that returns the values of the raster at the pixels of any panel in the CRS of the map, NaN for
+    nodata."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +64,8 @@ class Sheet:
     """Function that converts values of the raster to `[colors] units`. None if no layer needs the values."""
     colors: Callable[[NDArray[Any]], NDArray[np.uint8]] | None = None
     """Function that returns the RGBA colors of codes, shape (..., 4)."""
+    surroundings: Surroundings | None = None
+    """The raster around the panel. None if the map is not a part of a larger map."""
     shared_placer: Placer | None = None
     """Boxes that the labels of all layers take. None if no layer shares its labels with others."""
 

@@ -422,7 +422,7 @@ EXAMPLES = {  # keys without a default
     "variable", "crs", "prepared", "vmin", "vmax", "classes", "inputs", "diverging", "colors", "stops", "file", "units",
     "ticks", "draw", "decorate", "load", "time", "level", "member", "levels", "distance", "label_color", "light_color",
     "table", "minus", "panels", "panel_title", "above", "min_valid", "min_value", "max_value", "when", "on_published",
-    "tracks",
+    "tracks", "executor", "scheduler_file",
 }  # fmt: skip
 WITHOUT_DEFAULT = {"band", "norm"}  # the default depends on the raster
 
@@ -576,5 +576,6 @@ def test_the_check_reads_the_regions_as_the_maps_do(run_command, tmp_path, write
         2,
         "regionplot: regions.geojson: no regions: no feature meets the condition \"code = 'c'\"\n",
     )
+    assert "--where code = 'a'; b: ';' ends the condition" in check("--where", "code = 'a'; b")[1]
     assert check("--margin", "x")[1].startswith("regionplot: --margin x: 'x' is not a margin")
     assert "there is no column 'nome'" in check("--name-field", "nome")[1]

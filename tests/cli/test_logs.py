@@ -15,7 +15,7 @@ import pytest
 import regionplot
 from regionplot.cli import draw_maps
 from regionplot.cli.log_file import log_to_file
-from regionplot.cli.logs import JsonFormatter, LineFormatter, WithoutRepeats
+from regionplot.cli.logs import JsonFormatter, LineFormatter, ShortFormatter, WithoutRepeats
 from regionplot.text import one_line
 
 TABLE = (
@@ -133,6 +133,22 @@ def test_a_json_record_keeps_the_traceback(logger):
         "traceback": "a\nb",
     }
     assert "\n" not in JsonFormatter().format(record)
+
+
+@pytest.mark.parametrize("formatter", [ShortFormatter(), LineFormatter(), JsonFormatter()])
+def test_logs_of_libraries_show_no_signature(logger, formatter):
+    address = "https://me:SECRET@example.org/snow.tif?X-Amz-Signature=SECRET&file=1"
+    fields = {"traceback": f"RasterioIOError: /vsicurl/{address}"}
+    record = logger.makeRecord("rasterio._env", 30, "f", 1, "response on %s: 0", (address,), None, extra=fields)
+    try:
+        raise OSError(address)
+    except OSError as error:
+        trace = (type(error), error, error.__traceback__)
+        failed = logger.makeRecord("rasterio._env", 30, "f", 1, "failed", (), trace)
+    texts = [formatter.format(record), formatter.format(failed)]
+    assert "SECRET" not in "".join(texts)
+    assert "response on https://example.org/snow.tif?... 0" in texts[0]
+    assert "OSError: https://example.org/snow.tif?..." in texts[1]
 
 
 def test_names_in_any_script_stay_readable():

@@ -17,6 +17,8 @@ import pytest
 from regionplot.errors import RasterError
 from regionplot.inputs import unpacked as module
 from regionplot.inputs.describe import open_source
+from regionplot.inputs.grib_members import grib1_members
+from regionplot.inputs.grib_winds import is_relative_to_grid
 from regionplot.inputs.source import read_window
 from regionplot.settings.raster import RasterSettings
 
@@ -47,6 +49,17 @@ def test_compressed_rasters_have_the_values_of_the_file(write_raster: Any, tmp_p
     assert np.array_equal(values_of(path), values_of(plain))
     path.write_bytes(PACK[kind](write_raster(VALUES + 1).read_bytes()))  # a new version is unpacked again
     assert np.array_equal(values_of(path), VALUES + 1)
+
+
+@pytest.mark.parametrize("kind", PACK)
+def test_members_and_directions_of_a_compressed_grib_are_those_of_the_file(tmp_path: Path, kind: str) -> None:
+    product = (60).to_bytes(3, "big") + bytes([0, 0, 0, 0, 0x80]) + bytes(32) + b"\1" + bytes(8) + b"\7" + bytes(10)
+    grid = (32).to_bytes(3, "big") + bytes(13) + b"\x08" + bytes(15)  # 0x08: relative to the grid
+    message = b"GRIB" + (8 + 60 + 32 + 4).to_bytes(3, "big") + b"\1" + product + grid + b"7777"
+    path = tmp_path / f"winds.grib.{kind}"
+    path.write_bytes(PACK[kind](b"header" + message * 2))
+    assert grib1_members(path) == {1: 7, 2: 7}
+    assert (is_relative_to_grid(path, 2), is_relative_to_grid(path, 3)) == (True, None)
 
 
 @pytest.mark.parametrize("kind", PACK)

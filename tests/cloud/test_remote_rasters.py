@@ -16,14 +16,19 @@ from affine import Affine
 from range_server import RangeServer, range_server
 
 from regionplot.errors import InputError, RasterError, RasterReplacedError
+from regionplot.executors.dask_task import LoadedTask
+from regionplot.geo.extent import Extent
+from regionplot.geo.region import Region
 from regionplot.inputs import remote
 from regionplot.inputs.arrival import Arrivals
 from regionplot.inputs.describe import open_source
 from regionplot.inputs.source import read_window
 from regionplot.runs import store
+from regionplot.runs.task import RenderTask
 from regionplot.settings.loading import read_config
 from regionplot.settings.raster import RasterSettings
 from regionplot.settings.remote_path import RemotePath, is_address
+from regionplot.shared.load import check_inputs
 
 TABLE = "name,west,east,south,north\nco,-109.3,-101.8,36.8,41.2\n"
 CONFIG = (
@@ -129,6 +134,19 @@ def test_addresses_keep_what_names_the_object() -> None:
         "s3://b/../k",
     ]
     assert not [text for text in refused if is_address(text)]
+
+
+def test_a_pickled_task_reads_the_object_and_shows_no_signature(server: RangeServer) -> None:
+    path = f"{server.url}/snow.tif?sig=TOPSECRET"
+    config = read_config({"raster": {"path": path, "allow_remote": True}, "map": {"style": "plain"}})
+    region = Region("co", Extent(-109, -102, 37, 41), "EPSG:4326")
+    task = RenderTask(config, "run", check_inputs(config, [region]), 1)
+    for copied in (LoadedTask(task), pickle.loads(pickle.dumps(LoadedTask(task)))):  # dask logs the text of a task
+        copy = copied.task.config
+        assert copy.raster.path.gdal_name == f"/vsicurl/{path}"
+        texts = [repr(copied), repr(copy), str(copy), copy.model_dump_json(), str(copy.model_dump()), repr(copy.raster)]
+        derived = [copy.raster.path.parent, copy.raster.path.with_suffix(".png"), copy.raster.path.absolute()]
+        assert not [text for text in (*texts, *map(repr, derived), *map(str, derived)) if "TOPSECRET" in text]
 
 
 @pytest.mark.parametrize("address", ["/vsizip//vsicurl/http://x/a.zip", "/vsicurl/file:///etc/passwd", "/vsimem/a.tif"])

@@ -139,7 +139,9 @@ RASTER_TRAPS: dict[str, Callable[[Trap], Path]] = {
     "subdataset elsewhere": lambda trap: trap.subdataset(str(trap.write_raster(VALUES, name="other.tif"))),
     "subdataset of another NetCDF": lambda trap: trap.subdataset(f'NETCDF:"{trap.folder}/other.nc":snow'),
     "gzipped": lambda trap: trap.write("grid.tif", gzip.compress(trap.write_raster(VALUES).read_bytes())),
-    "zipped": lambda trap: trap.zipped("grid.zip", {"grid.tif": trap.write_raster(VALUES).read_bytes()}),
+    "two in a zip": lambda trap: trap.zipped(
+        "grid.zip", dict.fromkeys(("a.tif", "b.tif"), trap.write_raster(VALUES).read_bytes())
+    ),
     "in a zip": lambda trap: Path(f"/vsizip/{trap.folder}/grid.zip/grid.tif"),
     "over the network": lambda trap: Path(f"/vsicurl/{trap.url}/grid.tif"),
     "subdataset syntax": lambda trap: Path(f'NETCDF:"{trap.folder}/grid.nc":snow'),

@@ -17,7 +17,7 @@ from scipy.io import netcdf_file
 
 from regionplot.errors import ConfigError, RegionError
 from regionplot.geo.contours import blurred, find_highs, roughness
-from regionplot.geo.extent import Extent
+from regionplot.geo.extent import Extent, PanelGrid
 from regionplot.geo.region import Region
 from regionplot.layers.contours import Contours
 from regionplot.render.drawn_marks import DrawnMarks
@@ -68,7 +68,7 @@ def in_pixels(sheet: Sheet, path: Path) -> list[np.ndarray]:
 def test_lines_are_those_of_matplotlib(contours, levels: dict[str, Any]) -> None:
     sheet, marks = contours(REGION, labels=False, casing="none", min_length=0, **levels)
     found = shapely.MultiLineString([line for path in marks[:2] for line in in_pixels(sheet, path)])
-    layer = Contours(Contours.Settings(**levels), None, "")
+    layer = Contours(Contours.Settings(labels=False, **levels), None, "")
     at_nodes = layer.values(sheet)
     assert at_nodes is not None
     values = at_nodes.blurred
@@ -117,21 +117,58 @@ def test_neighboring_maps_have_the_same_labels(contours) -> None:
     assert places[0] == places[1]
 
 
-@pytest.mark.parametrize("pixels", [1, 13])
-def test_labels_and_marks_stay_at_their_places_in_shifted_maps(contours, pixels: int) -> None:
-    """A label that both maps show is at the same place of the world, to 0.01 pixels."""
-    places: list[set[tuple[str, float, float]]] = []
-    shift = 0.0
-    for _ in range(2):
-        sheet, marks = contours(Region("a", Extent(-95 + shift, -55 + shift, 28, 48)), interval=2, highs_lows=True)
-        panel, box = sheet.view.panel, sheet.view.box
-        west, south = panel.extent.xmin / panel.pixel_width, panel.extent.ymin / panel.pixel_height
-        labels = [mark for mark in marks if isinstance(mark, Label)]
-        places.append({(m.text, round(west + m.x - box.left, 2), round(south + m.y - box.bottom, 2)) for m in labels})
-        shift = pixels * panel.pixel_width
-    inner = [{place for place in each if 40 < place[1] - west < panel.width - 40} for each in places]
-    assert {"H", "L"} <= {text for text, _, _ in inner[0]}
-    assert inner[0] == inner[1]
+def month(number: int) -> np.ndarray:
+    """Return a field like the mean pressure of a month: broad highs and lows, and land without values."""
+    random = np.random.default_rng(number)
+    x, y = np.meshgrid(CELL * np.arange(120), CELL * np.arange(60))
+    field = np.full(x.shape, 1013.0)
+    for _ in range(12):
+        length, angle, phase = random.uniform(12, 40), random.uniform(0, np.pi), random.uniform(0, 2 * np.pi)
+        field += 3.5 * np.sin(2 * np.pi * (x * np.cos(angle) + y * np.sin(angle)) / length + phase)
+    field[np.hypot(x - 45 - 2 * number, y - 4) < 5] = np.nan
+    return field
+
+
+def world_places(sheet: Sheet, marks: tuple[Any, ...]) -> list[tuple[str, float, float]]:
+    """Return the text of each label, and its place in pixels from the origin of the map's CRS."""
+    panel, box = sheet.view.panel, sheet.view.box
+    west, south = panel.extent.xmin / panel.pixel_width, panel.extent.ymin / panel.pixel_height
+    return [(m.text, west + m.x - box.left, south + m.y - box.bottom) for m in marks if isinstance(m, Label)]
+
+
+_AT_EDGE = 60
+"""Pixels from the edge of a map in which a label or the value of an H or L may lack."""
+Places = list[tuple[str, float, float]]
+
+
+def inner_labels(*maps: tuple[Places, PanelGrid]) -> list[Places]:
+    """Return the labels of each map that are not at the edge of any of the maps."""
+    corners = [
+        np.array([panel.extent.xmin / panel.pixel_width, panel.extent.ymin / panel.pixel_height]) for _, panel in maps
+    ]
+    size = np.array([maps[0][1].width, maps[0][1].height])
+    low, high = np.max(corners, axis=0) + _AT_EDGE, np.min(corners, axis=0) + size - _AT_EDGE
+    return [sorted(each for each in places if (low < each[1:]).all() and (high > each[1:]).all()) for places, _ in maps]
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_labels_and_marks_stay_at_their_places_in_shifted_maps(load, write_raster, number: int) -> None:
+    """Labels that are not at the edge of either map are at the same places of the world, to a hundredth of a pixel."""
+    path = write_raster(month(number), Affine(CELL, 0, WEST, 0, -CELL, NORTH))
+    settings = {"interval": 2, "highs_lows": True}
+    style = Style.of(load(raster={"path": path}, map={"size": [900, 600]}, contours=[settings]))
+    pixel = 40 / make_sheet(Region("a", Extent(-92, -52, 24, 44)), style).view.panel.width
+    found = []
+    for pixels in (0, 1, 7, 13, 37, 101):
+        for way in ((1, -1), (-1, 0)) if pixels else ((0, 0),):
+            east, north = np.multiply(way, pixels * pixel)
+            sheet = make_sheet(Region("a", Extent(-92 + east, -52 + east, 24 + north, 44 + north)), style)
+            found.append((world_places(sheet, DrawnMarks.of(style.layers, sheet).in_panel), sheet.view.panel))
+    for other in found[1:]:
+        first, second = inner_labels(found[0], other)
+        assert len(first) >= 8
+        assert [text for text, *_ in first] == [text for text, *_ in second]
+        np.testing.assert_allclose([place for _, *place in first], [place for _, *place in second], atol=0.01)
 
 
 def test_highs_and_lows_are_marked_with_their_values(contours) -> None:
@@ -329,7 +366,7 @@ def test_classes_and_true_color_have_no_contours(load, write_raster) -> None:
 def test_lines_are_those_of_gmt(contours, tmp_path) -> None:
     """grdcontour traces the same nodes. It also interpolates linearly between nodes."""
     sheet, marks = contours(REGION, levels=[1001.5, 1017, 1030], labels=False, casing="none", min_length=0, smooth=0)
-    layer = Contours(Contours.Settings(levels=[1001.5, 1017, 1030], smooth=0), None, "")
+    layer = Contours(Contours.Settings(levels=[1001.5, 1017, 1030], smooth=0, labels=False), None, "")
     at_nodes = layer.values(sheet)
     assert at_nodes is not None
     (x, y), grid = at_nodes.grid.nodes, tmp_path / "nodes.nc"

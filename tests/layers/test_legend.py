@@ -97,3 +97,13 @@ def test_the_digest_of_a_key_changes_with_its_label() -> None:
 
     depth = {"long_name": "Depth", "units": "m"}
     assert len({key(**depth), key(**depth | {"units": "ft"}), key(**depth | {"long_name": "Height"})}) == 3
+
+
+def test_in_the_atlas_style_a_legend_begins_below_its_label_at_the_left_edge_of_the_panel() -> None:
+    config = read_config({"raster": {"path": "sample:relief"}, "map": {"style": "atlas"}})
+    layout = lay_out(config, LegendKey(("water", "forest", "ice"), ((0, 0, 1), (0, 0.4, 0), (1, 1, 1))))
+    *swatches, label = Legend("Land cover", key="").frame(layout)
+    assert isinstance(label, Text)
+    assert label.text == "Land cover"
+    assert label.x == layout.panel.left == swatches[0].box.left
+    assert max(mark.box.top for mark in swatches if isinstance(mark, Rectangle)) < label.y < layout.panel.bottom
