@@ -2,7 +2,9 @@
 
 A worker computes a small summary of each block. Only the summaries are sent to this process, which merges them::
 
-    block ─► function ─► Reducer.summarize (worker) ─► Reducer.merge (this process) ─► Reducer.results
+    block ─► function ─► Reducer.summarize (worker) ─► Reducer.merged (this process) ─► Reducer.results
+
+A worker of a dask cluster gets several blocks at once. It merges their summaries, and sends one.
 
 Cells are left out if they are NaN, masked, or equal to the nodata value. Sums are computed in float64. Their last
 digits can depend on the order in which blocks finish.
@@ -15,6 +17,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial, reduce
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -310,6 +313,11 @@ class Reduction(NamedTuple):
         with np.errstate(over="ignore", invalid="ignore"):
             return self.reducer.summarize(values, self.nodata, block)
 
+    def merged(self, summaries: Sequence[list[Any]]) -> list[Any]:
+        """Return the summary of each band of several blocks. Infinite cells cause no warnings."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            return reduce(partial(merged_bands, self.reducer), summaries)
+
 
 @dataclass
 class ReducerSink:
@@ -323,15 +331,22 @@ class ReducerSink:
     file: Path | None = None
 
     def write(self, block: Block, values: Any, checksum: int | None) -> None:  # noqa: ARG002
-        """Merge the summaries of the bands of one block."""
-        if self.summaries is None:
-            self.summaries = values
-            return
-        if len(values) != len(self.summaries):
-            raise BlockError(
-                f"the function returned {len(values)} band(s) for a block, and {len(self.summaries)} before"
-            )
-        self.summaries = [self.reducer.merged(*pair) for pair in zip(self.summaries, values, strict=True)]
+        """Merge the summaries of the bands of one block. None: a worker has merged them into those of another block."""
+        if values is not None:
+            self.summaries = values if self.summaries is None else merged_bands(self.reducer, self.summaries, values)
+
+
+def merged_bands(reducer: Reducer, summaries: list[Any], others: list[Any]) -> list[Any]:
+    """Return the merged summaries of each band.
+
+    Raises
+    ------
+    BlockError
+        If the numbers of bands differ.
+    """
+    if len(others) != len(summaries):
+        raise BlockError(f"the function returned {len(others)} band(s) for a block, and {len(summaries)} before")
+    return [reducer.merged(*pair) for pair in zip(summaries, others, strict=True)]
 
 
 @contextmanager

@@ -149,6 +149,13 @@ class BlockTask(BlockWorker):
         with block_options():
             return self._result(self._call(self._input(job), job), job)
 
+    def merged(self, results: list[BlockResult]) -> list[BlockResult]:
+        """Merge summaries into the first result. Other results are not changed. See `Task`."""
+        if self.reduction is None:
+            return results
+        summaries = self.reduction.merged([result.content for result in results])
+        return [BlockResult(summaries, None), *([BlockResult(None, None)] * (len(results) - 1))]
+
     def _result(self, result: Any, job: Block) -> BlockResult:
         if self.reduction is not None:
             return BlockResult(self.reduction.summarize(_core_of(_masked(result), job), job), None)

@@ -45,9 +45,9 @@ def cost(
     sections: dict[str, dict[str, object]] = {
         "raster": {"path": raster},
         "output": {"directory": output},
-        "run": {"workers": workers, "start_method": start_method, "executor": start_method},
+        "run": {"workers": workers},
     }
-    config, found = read_run(regions, config_file, sections, options)
+    config, found = read_run(regions, config_file, sections, {**options, "start_method": start_method})
     start = time.process_time()
     estimate = estimate_cost(config, found)
     problems = estimate.problems()

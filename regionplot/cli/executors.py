@@ -1,12 +1,17 @@
-"""Define the type of command-line options that take the name of an executor."""
+"""Define the command-line options that choose the executor."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import click
 
 from regionplot.registry import EXECUTORS
+from regionplot.system.files import exists
+
+_DASK = "dask"
 
 
 class ExecutorName(click.Choice):  # type: ignore[type-arg]  # generic only since click 8.2
@@ -20,3 +25,32 @@ class ExecutorName(click.Choice):  # type: ignore[type-arg]  # generic only sinc
         if value not in self.choices and value in EXECUTORS:
             return value
         return super().convert(value, param, ctx)
+
+
+def with_executor(overrides: Mapping[str, Any], name: str | None, scheduler: str | None) -> dict[str, Any]:
+    """Return settings of options, with the keys of `[run]` for the options that choose the executor.
+
+    If one of these options is given, the result also has the other keys that choose the executor. So no such key of the
+    settings file remains. One case is different: `--executor dask` alone uses the scheduler of the file.
+
+    Parameters
+    ----------
+    overrides : mapping
+        Settings that options give, by section.
+    name : str, optional
+        Value of `--executor`.
+    scheduler : str, optional
+        Value of `--scheduler`: an address, or an existing file.
+    """
+    keys = _executor_keys(name, scheduler)
+    return {**overrides, "run": {**overrides.get("run", {}), **keys}} if keys else dict(overrides)
+
+
+def _executor_keys(name: str | None, scheduler: str | None) -> dict[str, Any]:
+    if scheduler is None:
+        keys = {} if name is None else {"start_method": name, "executor": name}
+        return keys if name in (None, _DASK) else {**keys, "scheduler": "", "scheduler_file": None}
+    chosen = {"start_method": name or _DASK, "executor": name or _DASK}
+    if "://" not in scheduler and exists(Path(scheduler)):
+        return {**chosen, "scheduler": "", "scheduler_file": scheduler}
+    return {**chosen, "scheduler": scheduler, "scheduler_file": None}

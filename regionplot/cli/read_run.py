@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from regionplot.cli.executors import with_executor
 from regionplot.cli.options import REGION_KEYS, check_table_name
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def read_run(
     sections : mapping
         Values of options by section and key. None: the option is not given.
     options : mapping
-        Values of the options of `region_options`.
+        Values of the options of `region_options`, and of `--start-method` as `start_method` if the command has it.
 
     Raises
     ------
@@ -50,7 +51,7 @@ def read_run(
     given = {
         name: {key: value for key, value in keys.items() if value is not None} for name, keys in all_sections.items()
     }
-    overrides = {name: keys for name, keys in given.items() if keys}
+    overrides = with_executor({name: keys for name, keys in given.items() if keys}, options.get("start_method"), None)
     try:
         config = read_config(path, overrides)
         found = list(read_regions(regions, config.regions))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from regionplot.cli.display import Verbosity
+from regionplot.cli.executors import with_executor
 from regionplot.errors import ConfigError, Place, RegionplotError
 from regionplot.geo.region import Region
 from regionplot.system.files import exists
@@ -203,10 +204,10 @@ def at_option(overrides: Mapping[str, Mapping[str, Any] | list[Any]], place: Pla
     section = overrides.get(place.section, {})
     key = place.key.partition(" ")[0]
     option = _OPTIONS.get((place.section, key))
-    if option is None or not (isinstance(section, list) or key in section):
+    if option is None:
         return place
     given = section[(place.number or 1) - 1] if isinstance(section, list) else section
-    return Place(option=without_secrets(f"{option} {given[key]}"))
+    return place if given.get(key) is None else Place(option=without_secrets(f"{option} {given[key]}"))
 
 
 def _overrides(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -231,23 +232,13 @@ def _overrides(options: Mapping[str, Any]) -> dict[str, Any]:
         },
         "run": {
             "workers": int(workers) if workers and workers.isdecimal() else workers,
-            "start_method": options["start_method"],
-            "executor": options["start_method"],
-            **_scheduler(options["scheduler"]),
             "timeout": options["timeout"],
             "cache": False if options["no_cache"] else None,
         },
     }
     given = {name: {key: v for key, v in section.items() if v is not None} for name, section in sections.items()}
-    overrides: dict[str, Any] = {name: section for name, section in given.items() if section}
+    sections_given = {name: section for name, section in given.items() if section}
+    overrides = with_executor(sections_given, options["start_method"], options["scheduler"])
     if options["features"]:
         overrides["features"] = [{"path": path} for path in options["features"]]
     return overrides
-
-
-def _scheduler(given: str | None) -> dict[str, str]:
-    """Return the keys of `[run]` for the address or the file of a scheduler. They replace both keys of the file."""
-    if given is None:
-        return {}
-    is_file = "://" not in given and exists(Path(given))
-    return {"scheduler": "", "scheduler_file": given} if is_file else {"scheduler": given}

@@ -75,6 +75,9 @@ class Task(Protocol[J_contra]):
     A task can have an attribute `also_caught`: classes of exceptions, such as SystemExit, that do not derive from
     Exception. These exceptions also become failures of their job.
 
+    A task can have a method `merged`. It gets the values of the jobs that a worker of a cluster has done in one batch,
+    and returns as many values, which are sent instead. The method can merge all values into the first.
+
     A task can also have a method `worker_context`, which returns a context manager. Threads and processes that only do
     jobs enter the context before their first job.
     """

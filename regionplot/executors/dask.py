@@ -12,7 +12,7 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sized
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -106,7 +106,7 @@ class DaskExecutor:
         ExecutorError
             If there is no cluster, or it has no workers.
         """
-        count = len(jobs) if isinstance(jobs, Sequence) else None
+        count = len(jobs) if isinstance(jobs, Sized) else None
         waiting = map(PendingJob, jobs)
         first = list(islice(waiting, 1))
         if not first:

@@ -13,6 +13,7 @@ from typing import Any, Generic
 
 from regionplot.errors import ExecutorError
 from regionplot.executors.base import Failure, J, Outcome, Task, WorkerSettings, failure_from_error
+from regionplot.executors.dask_sources import missing_packages, sources_of
 from regionplot.executors.dask_task import LoadedTask, end_task, run_jobs
 from regionplot.executors.jobs import RETRYABLE_CAUSES, PendingJob
 
@@ -146,12 +147,25 @@ class ClusterRun(Generic[J]):
 
     def _send_task(self) -> Any:
         """Send the task to all workers, and return its future."""
+        task = LoadedTask(self.task, sources=sources_of(self.task))
+        self._check_packages(task.sources.packages)
+        self.key = task.key
         try:
-            task = LoadedTask(self.task)
-            self.key = task.key
             return self.client.scatter(task, broadcast=True, hash=False)
         except TimeoutError as error:
             raise ExecutorError(f"the dask cluster has no workers: {error}; start workers and try again") from error
+        except Exception as error:  # dask raises a plain Exception if a worker cannot unpickle the task
+            message = str(error) or type(error).__name__
+            raise ExecutorError(f"the task cannot be sent to the dask workers: {message}") from error
+
+    def _check_packages(self, names: tuple[str, ...]) -> None:
+        """Raise ExecutorError if a worker does not have a package that the task needs."""
+        for address, found in self.client.run(missing_packages, names, on_error="return").items():
+            if found and not isinstance(found, BaseException):
+                raise ExecutorError(
+                    f"dask worker {address} has no package {', '.join(found)}, which your functions need; install the "
+                    "same packages on all workers"
+                )
 
     def end(self) -> None:
         """Cancel the running jobs, and free the data in the workers of a running cluster."""

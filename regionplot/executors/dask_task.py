@@ -9,7 +9,7 @@ import sys
 import threading
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import Any, Generic
 from regionplot._version import __version__
 from regionplot.errors import ExecutorError, RegionplotError
 from regionplot.executors.base import J, Outcome, Task, failure_from_error, load_task, run_job, start_task_worker
+from regionplot.executors.dask_sources import Sources
 from regionplot.system.machine import available_memory
 
 _MIN_MEMORY = 512 * 2**20
@@ -48,10 +49,14 @@ class LoadedTask(Generic[J]):
     key: str = field(default_factory=lambda: uuid.uuid4().hex)
     program: Mapping[str, str] = field(default_factory=_own_program)
     """Versions of the caller. Workers can join a cluster at any time, so each worker compares its own."""
+    sources: Sources = field(default_factory=Sources)
+    """Modules of the user. They are unpickled before the task, which needs them."""
+    is_ended: bool = False
+    """True if the run has ended. A running batch then stops after its current job."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle without the loaded state, because dask may copy the task from a worker that has loaded the data."""
-        return _received_task, (self.key, self.task, self.parent, self.program)
+        return _received_task, (self.key, self.sources, self.task, self.parent, self.program)
 
     def load(self) -> None:
         """Load the task once per worker. If loading fails, keep the error for all jobs of the worker."""
@@ -68,7 +73,7 @@ class LoadedTask(Generic[J]):
                     self.error = error
 
 
-def _received_task(key: str, task: Task[J], parent: int, program: Mapping[str, str]) -> LoadedTask[J]:
+def _received_task(key: str, sources: Sources, task: Task[J], parent: int, program: Mapping[str, str]) -> LoadedTask[J]:
     """Return the task that has been sent to this worker. If it was sent before, return the same object.
 
     Dask drops copies of data that no running job needs. It also writes data to disk if the memory is nearly full.
@@ -77,12 +82,17 @@ def _received_task(key: str, task: Task[J], parent: int, program: Mapping[str, s
     with _kept_tasks_lock:
         for other in set(_kept_tasks) - {key}:
             _kept_tasks.pop(other, None)
-        return _kept_tasks.setdefault(key, LoadedTask(task, parent, key=key, program=program))
+        return _kept_tasks.setdefault(key, LoadedTask(task, parent, key=key, program=program, sources=sources))
 
 
 def end_task(key: str) -> None:
-    """Free a task at the end of a run. If little memory is available, also free the data that the process keeps."""
+    """Stop the running batch and free the task at the end of a run.
+
+    If little memory is available, also free the data that the process keeps.
+    """
     kept = _kept_tasks.pop(key, None)
+    if kept is not None:
+        kept.is_ended = True
     if kept is None or kept.parent == os.getpid() or available_memory() >= _MIN_MEMORY:
         return
     getattr(kept.task, "unload", lambda: None)()
@@ -96,8 +106,22 @@ def run_jobs(loaded: LoadedTask[J], jobs: Sequence[J]) -> tuple[str, Any]:
     loaded.load()
     if loaded.error is not None:
         return "broken", loaded.error
-    outcomes = [_run_job(loaded.task, job) for job in jobs]
+    outcomes = [_run_job(loaded.task, job) for job in jobs if not loaded.is_ended]
+    outcomes = _merged(loaded.task, outcomes)
     return "done", [(outcome.value, outcome.failure, outcome.seconds, outcome.pid) for outcome in outcomes]
+
+
+def _merged(task: Task[J], outcomes: list[Outcome[J]]) -> list[Outcome[J]]:
+    """Merge the values of a batch if the task can. If it fails, the caller gets all values, and finds the error."""
+    finished = [outcome for outcome in outcomes if outcome.ok]
+    merge = getattr(task, "merged", None)
+    if merge is None or len(finished) < 2:
+        return outcomes
+    try:
+        values = dict(zip(map(id, finished), merge([outcome.value for outcome in finished]), strict=True))
+    except Exception:
+        return outcomes
+    return [replace(each, value=values[id(each)]) if each.ok else each for each in outcomes]
 
 
 def _run_job(task: Task[J], job: J) -> Outcome[J]:

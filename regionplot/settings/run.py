@@ -35,7 +35,7 @@ class RunSettings(Section):
     """Number of workers; `auto` is one per usable CPU, but at most one per map."""
     start_method: Annotated[StartMethod, NOT_IN_DIGEST] = "auto"
     """How workers are started; `auto` is `fork` on Linux, if the program has one thread."""
-    executor: Annotated[StartMethod | None, NOT_IN_DIGEST] = None
+    executor: Annotated[StartMethod, NOT_IN_DIGEST] = "auto"
     """Another name of `start_method`."""
     scheduler: Annotated[Text, NOT_IN_DIGEST] = ""
     """Address of the scheduler of a dask cluster, such as `tcp://host:8786`. `local`, and `dask` without an address,
@@ -65,7 +65,7 @@ class RunSettings(Section):
     @model_validator(mode="after")
     def _check_method(self) -> RunSettings:
         """Check that the keys that choose the executor agree."""
-        if self.executor is not None and self.start_method not in ("auto", self.executor):
+        if "auto" not in (self.executor, self.start_method) and self.executor != self.start_method:
             raise ValueError("executor and start_method differ; give only one of them")
         if self.scheduler and self.scheduler_file is not None:
             raise ValueError("scheduler and scheduler_file exclude each other; give only one of them")
@@ -81,7 +81,7 @@ class RunSettings(Section):
     @property
     def method(self) -> str:
         """Name of the executor, or `auto`. A scheduler selects dask."""
-        chosen = self.executor or self.start_method
+        chosen = self.start_method if self.executor == "auto" else self.executor
         return "dask" if self.has_scheduler and chosen == "auto" else chosen
 
     @property

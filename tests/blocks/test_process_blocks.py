@@ -66,7 +66,10 @@ def test_result_of_unforked_workers_equals_result_of_the_whole_raster(grid_file,
 DASK = """
 import sys, threading
 import block_functions, distributed
-from regionplot.blocks import process_blocks
+import numpy as np
+import rasterio
+from regionplot.blocks import Variance, process_blocks
+from regionplot.blocks.reducers import ReducerSink
 if __name__ == "__main__":
     source, target = sys.argv[1:]
     print(process_blocks(block_functions.neighbors, source, target, halo=1, executor="dask", workers=2))
@@ -75,6 +78,14 @@ if __name__ == "__main__":
     with distributed.LocalCluster(**local) as cluster:
         with distributed.Client(cluster, set_as_default=False) as client:
             print(process_blocks(block_functions.neighbors, source, target + "f", halo=1, executor=client))
+            written, write = [], ReducerSink.write
+            ReducerSink.write = lambda sink, block, values, checksum: (
+                written.append(values), write(sink, block, values, checksum))
+            reducer = Variance()
+            process_blocks(block_functions.first, source, reducer, grid=(7, 9), executor=client)
+            bands = rasterio.open(source).read().astype(float)
+            np.testing.assert_allclose(reducer.results, bands.var(axis=(1, 2)))
+            assert len(written) == 100 and sum(values is not None for values in written) < 50, written
         print(process_blocks(block_functions.neighbors, source, target + "a", halo=1,
             executor=cluster.scheduler_address))
 """

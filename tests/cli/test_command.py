@@ -24,6 +24,8 @@ from affine import Affine
 
 import regionplot
 from regionplot.cli import commands, render_once
+from regionplot.cli.render import render
+from regionplot.cli.request import Request
 from regionplot.registry import LAYERS, STEPS, WRITERS
 from regionplot.runs import lock
 from regionplot.settings.config import section_names, settings_of
@@ -175,6 +177,39 @@ def test_options_override_the_config(run_command, folder):
     assert result.returncode == 0, result.stderr
     assert images(folder, "maps/new") == ["west"]
     assert not (folder / "output").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "settings", "method", "cluster"),
+    [
+        ("--executor fork", 'scheduler = "tcp://127.0.0.1:1"', "fork", "None"),
+        ("--executor auto", 'scheduler_file = "old.json"', "auto", "None"),
+        ("--start-method serial", 'executor = "dask"\nscheduler = "local"', "serial", "None"),
+        ("--executor dask", 'scheduler = "tcp://127.0.0.1:1"', "dask", "tcp://127.0.0.1:1"),
+        ("--executor dask", 'executor = "fork"', "dask", "None"),
+        ("--scheduler tcp://127.0.0.1:2", 'scheduler_file = "old.json"', "dask", "tcp://127.0.0.1:2"),
+        ("--scheduler tcp://127.0.0.1:2", 'start_method = "fork"', "dask", "tcp://127.0.0.1:2"),
+        ("--scheduler new.json", 'scheduler = "tcp://127.0.0.1:1"', "dask", "new.json"),
+        ("--scheduler local", 'scheduler = "tcp://127.0.0.1:1"', "dask", "None"),
+    ],
+)
+def test_options_replace_all_keys_that_choose_the_executor(options, settings, method, cluster, folder, monkeypatch):
+    """Otherwise `--executor fork` and a scheduler in the file exclude each other."""
+    monkeypatch.chdir(folder)
+    (folder / "regionplot.toml").write_text(f"{CONFIG}[run]\n{settings}\n")
+    for name in ("old.json", "new.json"):
+        (folder / name).write_text("{}")
+    parsed = render.make_context("render", ["regions.csv", *options.split()]).params
+    run = Request.from_options(**{key: value for key, value in parsed.items() if key != "watch"}).config().run
+    assert run.method == method
+    assert str(run.cluster).endswith(cluster)
+
+
+@pytest.mark.parametrize("command", [(), ("cost",)])
+def test_a_run_uses_the_executor_of_the_options_not_the_scheduler_of_the_file(command, run_command, folder):
+    (folder / "regionplot.toml").write_text(CONFIG + '[run]\nscheduler = "tcp://127.0.0.1:1"\n')
+    result = run_command(folder, *command, "regions.csv", "--start-method", "serial")
+    assert result.returncode == 0, result.stderr
 
 
 def test_init_writes_working_files_and_overwrites_none(run_command, tmp_path):
@@ -387,7 +422,7 @@ EXAMPLES = {  # keys without a default
     "variable", "crs", "prepared", "vmin", "vmax", "classes", "inputs", "diverging", "colors", "stops", "file", "units",
     "ticks", "draw", "decorate", "load", "time", "level", "member", "levels", "distance", "label_color", "light_color",
     "table", "minus", "panels", "panel_title", "above", "min_valid", "min_value", "max_value", "when", "on_published",
-    "tracks", "executor", "scheduler_file",
+    "tracks", "scheduler_file",
 }  # fmt: skip
 WITHOUT_DEFAULT = {"band", "norm"}  # the default depends on the raster
 

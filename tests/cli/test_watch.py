@@ -42,7 +42,7 @@ OPTIONS = {
     "wait_for": None, "deadline": None, "no_cache": True, "profile": False, "log_file": None, "log_format": "text",
     "metrics": None, "margin": None, "name_field": None, "layer": None, "where": None, "clip": None,
     "quiet": True, "verbose": False,
-    "band": None, "variable": None, "time": None, "product": (),
+    "band": None, "variable": None, "time": None, "product": (), "scheduler": None, "allow_remote": False,
 }  # fmt: skip
 TABLE = "name,west,east,south,north\neast,-84,-80,33,35\nwest,-124,-120,33,35\n"
 

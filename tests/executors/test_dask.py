@@ -340,3 +340,99 @@ def test_a_worker_that_joins_with_other_versions_loads_nothing(tmp_path):
     assert kind == "ExecutorError"
     assert "instead of 0.1; install the same versions" in message
     assert recorded(tmp_path, "loads") == []
+
+
+_SHIPPED = """
+import importlib, pickle, shutil, functools
+from regionplot.executors.dask_sources import sources_of
+from regionplot.executors.dask_task import end_task
+folder = Path(sys.argv[1])
+found = []
+def forget():
+    for name in [name for name in sys.modules if name.startswith("shipped_")]:
+        del sys.modules[name]
+    importlib.invalidate_caches()
+for color in ["red", "blue"]:
+    home = folder / color
+    (home / "shipped_pkg").mkdir(parents=True)
+    (home / "shipped_pkg" / "__init__.py").touch()
+    (home / "shipped_pkg" / "marks.py").write_text("from shipped_helper import COLOR")
+    (home / "shipped_helper.py").write_text(f"COLOR = {color!r}")
+    (home / "shipped_plots.py").write_text("import shipped_pkg.marks\\ndef draw(): return shipped_pkg.marks.COLOR")
+    sys.path.insert(0, str(home))
+    forget()
+    task = functools.partial(importlib.import_module("shipped_plots").draw)
+    sent = pickle.dumps(LoadedTask(task, sources=sources_of(task)))
+    sys.path.remove(str(home))
+    shutil.rmtree(home)
+    forget()
+    received = pickle.loads(sent)
+    again = pickle.loads(pickle.dumps(received))  # dask copies a task from one worker to another
+    found.append([received.task(), again is received, sorted(received.sources.files)])
+    end_task(received.key)
+paths = [entry for entry in sys.path if "regionplot-modules" in entry]
+print(json.dumps([found, len(paths)]))
+"""
+
+
+def test_workers_get_the_modules_of_the_user_that_they_do_not_have(tmp_path):
+    """A changed module replaces the module of an earlier run."""
+    files = ["shipped_helper.py", "shipped_pkg/__init__.py", "shipped_pkg/marks.py", "shipped_plots.py"]
+    assert run(_SHIPPED, tmp_path) == [[["red", True, files], ["blue", True, files]], 1]
+
+
+_NO_PACKAGE = """
+import distributed, functools, importlib
+(folder := Path(sys.argv[1], "site-packages")).mkdir()
+(folder / "not_on_workers.py").write_text("def draw(job): return job")
+sys.path.insert(0, str(folder))
+draw = importlib.import_module("not_on_workers").draw
+sys.path.remove(str(folder))
+client = distributed.Client(n_workers=1, threads_per_worker=1, dashboard_address=None)
+with client:
+    try:
+        list(DaskExecutor.at(client).run(Act(Path(sys.argv[1]), at_loading=draw), ["echo:1"]))
+    except ExecutorError as error:
+        print(json.dumps(str(error)))
+    client.cluster.close()
+"""
+
+
+def test_a_package_that_a_worker_does_not_have_is_named(tmp_path):
+    message = run(_NO_PACKAGE, tmp_path)
+    assert re.match(r"dask worker tcp://.* has no package not_on_workers, which your functions need; install", message)
+
+
+_OWN_FILES = """
+import pickle, executor_tasks
+from regionplot.executors.dask_sources import sources_of
+task = Act(Path(sys.argv[1]))
+sources = sources_of(task)
+pickle.loads(pickle.dumps(LoadedTask(task, sources=sources)))
+has_own = not any("regionplot-modules" in entry for entry in sys.path)
+is_same = has_own and sys.modules["executor_tasks"] is executor_tasks
+print(json.dumps(["executor_tasks.py" in sources.files, is_same]))
+"""
+
+
+def test_a_worker_that_has_the_same_modules_uses_its_own(tmp_path):
+    """The modules may read files beside them."""
+    assert run(_OWN_FILES, tmp_path) == [True, True]
+
+
+_ENDED = """
+task = LoadedTask(Act(Path(sys.argv[1])))
+import pickle
+from regionplot.executors.dask_task import end_task, run_jobs
+received = pickle.loads(pickle.dumps(task))
+def jobs():
+    yield "echo:1"
+    end_task(received.key)
+    yield from ["echo:2"] * 5
+print(json.dumps(len(run_jobs(received, jobs())[1])))
+"""
+
+
+def test_a_running_batch_ends_with_its_run(tmp_path):
+    """Otherwise workers would still write maps after Ctrl-C."""
+    assert run(_ENDED, tmp_path) == 1
