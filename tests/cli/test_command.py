@@ -129,7 +129,7 @@ REFUSED = {
     "bad colormap": (2, {}, CONFIG + '[colors]\ncolormap = "mud"\n', TABLE, "colormap.*mud"),
     "bad workers": (2, {"--workers": "many"}, CONFIG, TABLE, "--workers many: must be a whole number or"),
     "bad timeout": (2, {"--timeout": "-1"}, CONFIG, TABLE, "--timeout -1.0: must be greater than 0"),
-    "bad method": (2, {"--start-method": "teleport"}, CONFIG, TABLE, "Invalid value for '--start-method'"),
+    "bad method": (2, {"--start-method": "teleport"}, CONFIG, TABLE, "Invalid value for '--executor'"),
     "unknown option": (2, {"--speed": "11"}, CONFIG, TABLE, "No such option:? '?--speed'?"),
     "nothing matches": (2, {"--only": "north*"}, CONFIG, TABLE, "no region's name matches 'north\\*'"),
     "no config": (2, {}, None, TABLE, "no settings: .*--config FILE or --raster PATH, or run regionplot init"),

@@ -20,7 +20,7 @@ from regionplot.inputs.netcdf import opened_netcdf
 
 PACKAGE = Path(regionplot.__file__).parent
 OPENERS = {"inputs/gdal.py", "blocks/new_raster.py"}
-XARRAY = {"inputs/dataarray.py", "inputs/array.py", "inputs/memory.py", "xarray.py"}
+XARRAY = {"inputs/dataarray.py", "inputs/array.py", "inputs/memory.py", "inputs/zarr.py", "xarray.py"}
 
 
 def opens_a_raster(source: str) -> bool:
