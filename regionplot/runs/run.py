@@ -141,9 +141,9 @@ def render_regions(
         If a raster step fails.
     """
     watch = Stopwatch()
+    check_arguments(regions, data.config if isinstance(data, SharedData) else data, layers)
     data = _with_functions(data, draw=draw, decorate=decorate, load=load)
     config = data.config if isinstance(data, SharedData) else data
-    check_arguments(regions, config, layers)
     read = read_regions_if_any if allow_empty else read_regions
     is_table = isinstance(regions, str | Path) or not isinstance(regions, Sequence)
     found: Sequence[Region] = _read_table(regions, read, config) if is_table else list(regions)  # type: ignore[arg-type]

@@ -138,6 +138,8 @@ def test_a_region_just_beyond_the_edge_does_not_affect_others(configured, large)
 def test_arguments_of_another_type_are_refused_with_the_right_type(wrong: Any) -> None:
     with pytest.raises(ConfigError, match=r"the settings are of type \w+; pass a Config from regionplot.read_config"):
         SharedData.load(wrong)
+    with pytest.raises(ConfigError, match=r"the settings are of type \w+; pass a Config from regionplot.read_config"):
+        regionplot.render_regions("regions.csv", wrong, decorate=print)
     with pytest.raises(ConfigError, match=r"the data are of type \w+; pass SharedData"):
         regionplot.MapRenderer(wrong)
     if not isinstance(wrong, str):
