@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,9 +20,13 @@ def columns_config(tmp_path_factory: pytest.TempPathFactory) -> Config:
 
 @pytest.fixture(scope="module", autouse=True)
 def no_threads() -> Iterator[None]:
-    """End the threads of all clients after each module."""
+    """End the threads of all clients and applications after each module, because other tests fork."""
     yield
     close_clients()
+    gc.collect()  # applications that have not been shut down
+    for thread in threading.enumerate():
+        if thread.name.startswith("ThreadPoolExecutor"):
+            thread.join(5)
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import mmap
 import os
 import pickle
 from collections.abc import Awaitable, Callable
@@ -201,10 +202,11 @@ def test_a_generation_that_ends_fails_its_requests_cleanly(play: Callable[..., N
 def test_a_worker_ends_after_a_number_of_images_or_with_too_much_memory(
     limits: WorkerLimits, kept: int, last: int
 ) -> None:
-    leaked: list[bytes] = []
+    leaked: list[mmap.mmap] = []
 
     def drawer(_drawing: Drawing) -> Answer:
-        leaked.append(b"x" * kept)
+        leaked.append(mmap.mmap(-1, kept + 1, mmap.MAP_PRIVATE))  # malloc could reuse freed memory
+        leaked[-1].write(b"x" * kept)
         return Answer(b"image", "image/png", {})
 
     front, own = socket_pair()
