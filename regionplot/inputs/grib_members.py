@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from regionplot.errors import RasterError
-from regionplot.inputs.grib_messages import find_message, read_at
+from regionplot.inputs.grib_messages import messages, read_at
 from regionplot.inputs.unpacked import opened_content
 
-_MAX_MESSAGES = 200_000
 _SECTION_0 = 8
 """Length of section 0 of edition 1 in bytes."""
 _NUMBER_BYTES = {1: 1, 30: 1, 36: 1, 15: 2, 16: 2, 26: 2}
@@ -23,8 +22,6 @@ _NUMBER_BYTES = {1: 1, 30: 1, 36: 1, 15: 2, 16: 2, 26: 2}
 _OCTET = 49
 """Position of octet 50 in section 1."""
 _HEADER = _OCTET + 2
-_LARGE = 0x800000
-"""Bit of the length of a message that is longer than 8 MB. The length is then in units of 120 bytes."""
 _ENSEMBLE_TEMPLATES = {1: 16, 11: 16}
 """Position of the number of the member in the values of the product definition templates of ensembles."""
 
@@ -48,21 +45,9 @@ def grib1_members(path: Path) -> Mapping[int, int]:
 
 def _members(file: BinaryIO) -> Iterator[int | None]:
     """Yield the member of each message, or None."""
-    start = find_message(file, 0)
-    for _ in range(_MAX_MESSAGES):
-        if start < 0:
-            return
-        header = read_at(file, start, _SECTION_0 + _HEADER)
-        yield _local_member(header[_SECTION_0:]) if header[7:8] == b"\x01" else None
-        start = find_message(file, max(start + 4, _end(header, start)))
-
-
-def _end(header: bytes, start: int) -> int:
-    """Return the end of a message, or its start if the length is not usable."""
-    if header[7:8] == b"\x02":
-        return start + int.from_bytes(header[8:16], "big")
-    length = int.from_bytes(header[4:7], "big")
-    return start if length & _LARGE else start + length
+    for message in messages(file):
+        header = read_at(file, message.start + _SECTION_0, _HEADER) if message.edition == 1 else b""
+        yield _local_member(header)
 
 
 def _local_member(header: bytes) -> int | None:

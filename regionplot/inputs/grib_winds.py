@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from regionplot.errors import RasterError
-from regionplot.inputs.grib_messages import find_message, read_at
+from regionplot.inputs.grib_messages import messages, read_at
 from regionplot.inputs.unpacked import opened_content
 
 _RELATIVE_TO_GRID = 0x08
-_MAX_MESSAGES = 200_000
 _MAX_SECTIONS = 100_000
 _FLAG_OCTETS = {0: 55, 1: 55, 2: 55, 3: 55, 40: 55, 41: 55, 10: 47, 20: 47, 30: 47, 31: 47, 32768: 55, 32769: 55}
 """Octet of the flags in section 3 of edition 2, by grid definition template."""
@@ -26,8 +25,6 @@ _GRID, _DATA = 3, 7
 """Numbers of the sections that hold the grid definition and the values, in edition 2."""
 _SECTION_HEAD = 60
 """Bytes that are read from the start of a section."""
-_LARGE = 0x800000
-"""Bit of the length of a message of edition 1 that is longer than 8 MB. The length is then not usable."""
 
 
 def is_relative_to_grid(path: Path, band: int) -> bool | None:
@@ -57,19 +54,11 @@ def is_relative_to_grid(path: Path, band: int) -> bool | None:
 
 def _flags(file: BinaryIO) -> Iterator[int | None]:
     """Yield the flags of each band, or None if they are unknown. The values are skipped, not read."""
-    start = find_message(file, 0)
-    for _ in range(_MAX_MESSAGES):
-        if start < 0:
-            return
-        header = read_at(file, start, 16)
-        if header[7:8] == b"\x02":
-            end = start + int.from_bytes(header[8:], "big")
-            yield from _flags_of_fields(file, start + 16, end)
+    for message in messages(file):
+        if message.edition == 2:
+            yield from _flags_of_fields(file, message.start + 16, message.end)
         else:
-            length = int.from_bytes(header[4:7], "big")
-            end = start if length & _LARGE else start + length
-            yield _first_edition(file, start + 8)
-        start = find_message(file, max(start + 4, end))
+            yield _first_edition(file, message.start + 8)
 
 
 def _flags_of_fields(file: BinaryIO, position: int, end: int) -> Iterator[int | None]:

@@ -19,7 +19,7 @@ from regionplot.inputs.gdal import opened
 from regionplot.inputs.remote import with_retries
 from regionplot.inputs.source import RasterInfo, RasterSource, StoredBand
 from regionplot.inputs.thinning import HONORING, read_thinned
-from regionplot.inputs.zarr_checks import check_store, is_store
+from regionplot.inputs.zarr_checks import is_store, store_fingerprint
 from regionplot.settings.remote_path import is_remote
 from regionplot.system.files import Fingerprint
 
@@ -139,7 +139,7 @@ def fingerprint_of(path: Path) -> Fingerprint | None:
         If a remote object does not exist, or its server does not answer.
     """
     if is_store(path):
-        return check_store(path)
+        return store_fingerprint(path)
     found = Fingerprint.of(path)
     if found is None and is_remote(path):
         raise RasterError(

@@ -7,14 +7,13 @@ import gzip
 import lzma
 import zipfile
 import zlib
-from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
 from regionplot.errors import RasterError
-from regionplot.system.files import Fingerprint
+from regionplot.inputs.copies import Copies
 from regionplot.system.machine import available_memory
 from regionplot.text import plain_text
 
@@ -25,12 +24,9 @@ _MAX_BYTES = 4 * 2**30
 _CELL_BYTES = 8
 """Bytes of the largest cells."""
 _CHUNK = 2**20
-_HELD = 4
-"""Number of unpacked rasters that a process keeps."""
 _DAMAGED = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError, RuntimeError)
 """Errors that damaged archives, and archives with passwords, cause."""
-_held: OrderedDict[tuple[str, Fingerprint | None], Any] = OrderedDict()
-"""Unpacked rasters, the latest last. Forked workers inherit them."""
+_copies = Copies()
 
 
 def is_compressed(path: Path) -> bool:
@@ -65,13 +61,7 @@ def unpacked(path: Path, max_cells: int | None = None) -> Any:
     RasterError
         If the file cannot be unpacked, or is larger than a limit. Then unpacking stops at the limit.
     """
-    key = str(path), Fingerprint.of(path)
-    if key not in _held:
-        _held[key] = _unpack(path, max_cells)
-        while len(_held) > _HELD:
-            _held.popitem(last=False)  # GDAL keeps the content until the last dataset is closed
-    _held.move_to_end(key)
-    return _held[key]
+    return _copies.of(path, lambda: _unpack(path, max_cells))
 
 
 def _unpack(path: Path, max_cells: int | None) -> Any:

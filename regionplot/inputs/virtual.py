@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 from regionplot.errors import RasterError, RegionplotError
 from regionplot.geo.foreign_crs import parse_file_crs
+from regionplot.inputs.copies import Copies
 from regionplot.inputs.gdal import check_block, opened, options_without_place
-from regionplot.system.files import Fingerprint
 from regionplot.system.vrt import Vrt, VrtError, read_vrt
 from regionplot.text import plain_text
 
@@ -20,10 +19,7 @@ _TYPES = {"uint8": "Byte", "complex64": "CFloat32", "complex128": "CFloat64", "c
 """GDAL's names of types whose names in rasterio differ in more than case."""
 _MAX_ITEM = 16
 """Bytes of the largest cells."""
-_HELD = 4
-"""Number of copies that a process keeps."""
-_held: OrderedDict[tuple[str, Fingerprint | None], Any] = OrderedDict()
-"""Copies in memory, the latest last. Forked workers inherit them."""
+_copies = Copies()
 
 
 def checked_vrt(path: Path) -> Any:
@@ -46,13 +42,7 @@ def checked_vrt(path: Path) -> Any:
     RasterError
         If the VRT is damaged, or has an element or a source that is not allowed.
     """
-    key = str(path), Fingerprint.of(path)
-    if key not in _held:
-        _held[key] = _copied(path)
-        while len(_held) > _HELD:
-            _held.popitem(last=False)
-    _held.move_to_end(key)
-    return _held[key]
+    return _copies.of(path, lambda: _copied(path))
 
 
 def _copied(path: Path) -> Any:

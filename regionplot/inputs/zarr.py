@@ -18,10 +18,11 @@ from regionplot.geo.grid import Window
 from regionplot.inputs.array import ArraySource, rows_and_columns
 from regionplot.inputs.gdal import check_block
 from regionplot.inputs.source import RasterInfo, RasterSource
-from regionplot.inputs.zarr_checks import check_store
+from regionplot.inputs.zarr_checks import check_store, store_fingerprint
 from regionplot.settings.raster import RasterSettings
 from regionplot.settings.remote_path import is_remote
 from regionplot.settings.selection import TimeChoice
+from regionplot.system.files import Fingerprint
 from regionplot.text import plain_text
 
 
@@ -86,6 +87,8 @@ class ZarrSource:
 
     def read(self, window: Window, shape: tuple[int, int], resampling: str = "nearest") -> NDArray[Any]:  # noqa: ARG002
         """Read a window. See `RasterSource.read`. Thinning keeps the first cell of each thinned block."""
+        path = self.settings.path
+        self._check_unchanged(check_store(path))  # before a library opens the store, because a codec can run code
         data = _opened(self.settings)
         rows = window.row_off + np.arange(shape[0]) * window.height // shape[0]
         columns = window.col_off + np.arange(shape[1]) * window.width // shape[1]
@@ -93,10 +96,13 @@ class ZarrSource:
         try:
             cells = np.asarray(part.values)
         except Exception as error:  # codecs raise errors of many classes
-            raise RasterError(f"{self.settings.path}: cannot be read: {plain_text(str(error))}") from None
-        if check_store(self.settings.path) != self.info.fingerprint:
-            raise RasterReplacedError(f"{self.settings.path}: input changed: the store was written to during the run")
+            raise RasterError(f"{path}: cannot be read: {plain_text(str(error))}") from None
+        self._check_unchanged(store_fingerprint(path))
         return cells.astype(self.info.dtype, copy=False)
+
+    def _check_unchanged(self, now: Fingerprint) -> None:
+        if now != self.info.fingerprint:
+            raise RasterReplacedError(f"{self.settings.path}: input changed: the store was written to during the run")
 
 
 def _indexer(positions: NDArray[Any]) -> slice | NDArray[Any]:
@@ -132,7 +138,7 @@ def _opened(settings: RasterSettings) -> xr.DataArray:
         raise RasterError(str(error) if str(error).startswith(str(path)) else f"{path}: {error}") from None
     except (ImportError, ValueError, OSError, KeyError, TypeError, NotImplementedError) as error:
         if not _is_installed():
-            raise RasterError(f"{path}: Zarr stores need zarr: pip install 'regionplot[cloud]'") from None
+            raise RasterError(f"{path}: Zarr stores need zarr: pip install zarr") from None
         raise RasterError(f"{path}: cannot be read as a Zarr store: {plain_text(str(error))}") from None
     chunks = data.encoding.get("chunks") or ()
     check_block(path, (1, math.prod(chunks)), data.dtype.itemsize)

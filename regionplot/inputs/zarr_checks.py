@@ -35,7 +35,7 @@ def is_store(path: Path) -> bool:
 
 
 def check_store(path: Path) -> Fingerprint:
-    """Check a Zarr store, and return its fingerprint: facts about all its files together.
+    """Check the metadata of a Zarr store, and return its fingerprint. See `store_fingerprint`.
 
     Parameters
     ----------
@@ -48,22 +48,35 @@ def check_store(path: Path) -> Fingerprint:
         If the folder is no Zarr store, holds links, pipes or devices, or an array has a codec that is not known to only
         compute.
     """
+    try:
+        metadata = [entry for entry in _files(path) if entry.name in _METADATA]
+        for entry in metadata:
+            _check_metadata(path, entry)
+    except OSError as error:
+        raise RasterError(f"{path}: {error.strerror or error}") from None
+    if not metadata:
+        raise RasterError(f"{path}: the folder is not a Zarr store, because it holds no metadata of Zarr")
+    return store_fingerprint(path)
+
+
+def store_fingerprint(path: Path) -> Fingerprint:
+    """Return the fingerprint of a Zarr store: facts about all its files together. Their contents are not read.
+
+    Raises
+    ------
+    RasterError
+        If the folder cannot be read, or holds links, pipes, devices or too many files.
+    """
     count = size = newest = 0
-    found = False
     try:
         for entry in _files(path):
             facts = entry.stat(follow_symlinks=False)
             count, size, newest = count + 1, size + facts.st_size, max(newest, facts.st_mtime_ns)
             if count > _MAX_FILES:
                 raise RasterError(f"{path}: the store has more than {_MAX_FILES:,} files; use larger chunks or shards")
-            if entry.name in _METADATA:
-                found = True
-                _check_metadata(path, entry)
+        root = path.stat()
     except OSError as error:
         raise RasterError(f"{path}: {error.strerror or error}") from None
-    if not found:
-        raise RasterError(f"{path}: the folder is not a Zarr store, because it holds no metadata of Zarr")
-    root = path.stat()
     return Fingerprint(root.st_dev, root.st_ino, size, newest, count)
 
 

@@ -133,9 +133,9 @@ def contour_label(settings: Any, description: Mapping[str, object], config: Conf
 
 def end_of_symbol_keys(layout: Layout) -> int | None:
     """Return the right end of a short color bar and of these keys, in pixels. None if there are neither."""
-    end = end_of_short_bar(layout)
+    end, starts = end_of_short_bar(layout), _starts(layout)
     for settings in _keyed(layout.page):
-        start = _starts(layout).get(id_of(settings))
+        start = starts.get(id_of(settings))
         if start is not None:
             end = start + layout.page.pixels(_width(settings, layout.page))
     return end

@@ -199,7 +199,7 @@ def _keep_round(labels: Sequence[Text], boxes: Sequence[Bbox]) -> None:
     """
     values = [float(label.get_text().replace(_MINUS, "-")) for label in labels]
     by_roundness = sorted(range(len(labels)), key=lambda number: _roundness(values[number]))
-    shown = _even_choice(values, boxes, by_roundness[:1])
+    shown = _even_choice(values, boxes)
     for number in by_roundness if not shown else ():
         if all(_have_distance(boxes[number], boxes[n]) for n in shown):
             shown.append(number)
@@ -207,7 +207,7 @@ def _keep_round(labels: Sequence[Text], boxes: Sequence[Bbox]) -> None:
         label.set_visible(number in shown)
 
 
-def _even_choice(values: Sequence[float], boxes: Sequence[Bbox], roundest: Sequence[int]) -> list[int]:
+def _even_choice(values: Sequence[float], boxes: Sequence[Bbox]) -> list[int]:
     """Return every nth number, including the roundest one, if all numbers have the same step. Otherwise, return none.
 
     n is the smallest number for which labels have their distance.
@@ -215,11 +215,12 @@ def _even_choice(values: Sequence[float], boxes: Sequence[Bbox], roundest: Seque
     steps = [right - left for left, right in pairwise(values)]
     if len(steps) < _MIN_STEPS or not all(math.isclose(step, steps[0], rel_tol=1e-6) for step in steps):
         return []
-    for nth in range(1, len(values)):
-        chosen = [*range(roundest[0] % nth, len(values), nth)]
-        if all(_have_distance(boxes[left], boxes[right]) for left, right in pairwise(chosen)):
-            return chosen
-    return [*roundest]
+    count = len(values)
+    roundest = min(range(count), key=lambda number: _roundness(values[number]))
+    choices = ([*range(roundest % nth, count, nth)] for nth in range(1, count + 1))
+    return next(
+        chosen for chosen in choices if all(_have_distance(boxes[one], boxes[two]) for one, two in pairwise(chosen))
+    )
 
 
 def _have_distance(one: Bbox, other: Bbox) -> bool:

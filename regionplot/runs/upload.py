@@ -63,7 +63,7 @@ class Bucket:
 
             self._system, root = fsspec.core.url_to_fs(self.url)
         except (ImportError, ValueError, OSError) as error:
-            raise OutputError(f"{self.url}: {_text(error)}; pip install 'regionplot[cloud]'") from None
+            raise OutputError(f"{self.url}: {_text(error)}; pip install fsspec s3fs") from None
         self._root = root.rstrip("/")
         self.objects()
 
@@ -134,19 +134,19 @@ def upload(bucket: Bucket, directory: Path, run: str = "") -> Uploaded:
     known, objects = _read_record(directory), bucket.objects()
     maps = {f"{prefix}{name}": sha256 for name, sha256 in _files(directory / run)}
     new = {name: sha256 for name, sha256 in maps.items() if not _is_current(known.get(name), objects.get(name), sha256)}
-    problems = _put_all(bucket, directory, list(new))
+    failed = _put_all(bucket, directory, list(new))
     found = bucket.objects()
-    for name in new:
+    for name in new.keys() - failed.keys():
         size = found.get(name, {}).get("size")
-        if size != (directory / name).stat().st_size and not any(f"/{name}: " in problem for problem in problems):
-            problems.append(f"{bucket.url}/{name}: cannot be written: it has {size} bytes after it was written")
+        if size != (directory / name).stat().st_size:
+            failed[name] = f"{bucket.url}/{name}: cannot be written: it has {size} bytes after it was written"
+    problems = [*failed.values()]
     if not problems:
         problems += filter(None, [bucket.put(f"{prefix}{MANIFEST}", (directory / run / MANIFEST).read_bytes())])
     if run and not problems:
         problems += filter(None, [bucket.put(_POINTER, json.dumps({"run": run}).encode())])
     if not problems:
         bucket.remove([name for name in found if _is_old(name, known, maps, directory)])
-    failed = {name for name in new if any(f"/{name}: " in problem for problem in problems)}
     state = {name: [sha256, _tag(found.get(name, {}))] for name, sha256 in maps.items() if name not in failed}
     _write_record(directory, {**{name: each for name, each in known.items() if name not in maps}, **state})
     return Uploaded(bucket.url, len(new) - len(failed), len(maps) - len(new), tuple(problems))
@@ -171,11 +171,11 @@ def _tag(found: Mapping[str, Any]) -> str:
     return f"{found.get('size')} {found.get('ETag') or found.get('etag') or found.get('md5Hash') or ''}"
 
 
-def _put_all(bucket: Bucket, directory: Path, names: list[str]) -> list[str]:
+def _put_all(bucket: Bucket, directory: Path, names: list[str]) -> dict[str, str]:
+    """Write objects. Return a message for each object that could not be written."""
     with ThreadPoolExecutor(_THREADS) as pool:
-        return [
-            text for text in pool.map(lambda name: bucket.put(name, (directory / name).read_bytes()), names) if text
-        ]
+        texts = pool.map(lambda name: bucket.put(name, (directory / name).read_bytes()), names)
+        return {name: text for name, text in zip(names, texts, strict=True) if text}
 
 
 def _is_old(name: str, known: Mapping[str, Any], maps: Mapping[str, str], directory: Path) -> bool:
