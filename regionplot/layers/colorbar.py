@@ -49,7 +49,7 @@ class ColorBarLayer(Layer):
     def room(cls, settings: Any, page: Page) -> Room | None:
         if not (page.config.colors.colorbar and isinstance(page.key, ColorBarKey)):
             return None
-        if page.config.sheet.colorbar == "short":
+        if page.has_short_bar:
             return Room("bottom", page.pixels(_NARROW_FOOT if page.is_narrow else _FOOT), is_shared=True)
         return Room("bottom", _bar_bottom(page) + page.pixels(_BAR_HEIGHT) + page.pixels(_GAP))
 
@@ -63,7 +63,7 @@ class ColorBarLayer(Layer):
     def frame(self, layout: Layout) -> Iterator[ColorBar]:
         room, page = layout.rooms.get(NAME), layout.page
         if room is not None and isinstance(page.key, ColorBarKey):
-            is_short = page.config.sheet.colorbar == "short"
+            is_short = page.has_short_bar
             box = _short_box(layout) if is_short else _wide_box(layout, room)
             yield ColorBar(
                 box,
@@ -98,16 +98,14 @@ def _wide_box(layout: Layout, room: Box) -> Box:
 def end_of_short_bar(layout: Layout) -> int | None:
     """Return the first column of pixels at the right of a short color bar. Return None if there is no such bar."""
     page = layout.page
-    if NAME in layout.rooms and page.config.sheet.colorbar == "short" and isinstance(page.key, ColorBarKey):
+    if NAME in layout.rooms and page.has_short_bar and isinstance(page.key, ColorBarKey):
         return _short_box(layout).right
     return None
 
 
 def short_bar_width(page: Page) -> int:
     """Return the width of a short color bar in pixels, or 0 if the sheet has none."""
-    if not (
-        page.config.colors.colorbar and page.config.sheet.colorbar == "short" and isinstance(page.key, ColorBarKey)
-    ):
+    if not (page.config.colors.colorbar and page.has_short_bar and isinstance(page.key, ColorBarKey)):
         return 0
     classes = len(page.key.levels or ())
     points = next(width for least, width in reversed(_SHORT_WIDTHS) if classes >= least)

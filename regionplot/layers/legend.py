@@ -91,7 +91,7 @@ class LegendGrid:
         if width < beside + _MIN_NAME * page.pixels(_NAME_POINTS) and width < beside + widest:
             return None
         left = (page.size[0] - columns * width + 3 * gap) // 2  # centered without the gap after the last column
-        left = page.margin if _is_label_above(page) else left
+        left = page.margin if page.has_short_bar else left
         return cls(Box(left, bottom, columns * width, rows * row), rows, columns, swatch, gap)
 
     @property
@@ -138,7 +138,7 @@ class Legend(Layer):
             yield Rectangle(box, tuple(color), page.line_ink, page.neatline_pixels)
             middle = box.bottom + box.height / 2
             yield _line(page, box.right + grid.gap, middle, name, max_width=grid.name_width)
-        is_above = _is_label_above(page)
+        is_above = page.has_short_bar
         bottom = grid.box.top - page.pixels(_FOOT) if is_above else layout.rooms[NAME].bottom
         x, align = (grid.box.left, "left") if is_above else (layout.size[0] / 2, "center")
         yield _line(
@@ -160,7 +160,7 @@ def planned_grid(page: Page, bottom: int = 0) -> LegendGrid | None:
     """Return the grid of a legend, before the sheet is laid out. Return None if the sheet has no legend."""
     if not (page.config.colors.colorbar and isinstance(page.key, LegendKey)):
         return None
-    below = page.pixels(_FOOT) if _is_label_above(page) else _label_height(page)
+    below = page.pixels(_FOOT) if page.has_short_bar else _label_height(page)
     return LegendGrid.of(page, page.key.names, bottom + below)
 
 
@@ -168,10 +168,6 @@ def legend_grid(layout: Layout) -> LegendGrid | None:
     """Return the grid of a legend at its final position. Return None if the sheet has no legend."""
     room = layout.rooms.get(NAME)
     return None if room is None else planned_grid(layout.page, room.bottom)
-
-
-def _is_label_above(page: Page) -> bool:
-    return page.config.sheet.colorbar == "short"
 
 
 def _label_height(page: Page) -> int:
