@@ -13,8 +13,9 @@ from regionplot.system.cache import ArrayCache, user_cache_folder
 from regionplot.writers.picture import Bytes
 
 logger = logging.getLogger(__name__)
-_MAX_BYTES = 256 * 2**20
-"""Maximum size of the folder: about 1000 to 2500 maps of 1400 x 900 pixels."""
+_MAX_BYTES = 2**30
+"""Maximum size of the folder: about 4000 to 10,000 maps of 1400 x 900 pixels. If the maps of a run need
+more, the least recently used ink is removed before the next run can use it."""
 _WRITES_PER_TRIM = 256
 Part = Literal["panel", "sheet"]
 """The ink of a map is kept in two entries, so that a title with a new time does not change the ink of the panel."""
