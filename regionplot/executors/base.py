@@ -44,6 +44,8 @@ class Abilities(NamedTuple):
     machine. After a result, a worker finishes at most `jobs_ahead` jobs before the caller asks for the next outcome. So
     a worker that uses `jobs_ahead + 1` buffers in turn does not change a result that the caller uses.
     """
+    loads_once: bool = False
+    """A new process loads the data once, and all workers share the data. This process does not hold the data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,8 @@ class Task(Protocol[J_contra]):
 
     A task can have a method `merged`. It gets the values of the jobs that a worker of a cluster has done in one batch,
     and returns as many values, which are sent instead. The method can merge all values into the first.
+
+    A task can have a method `load_for_workers`. A process that only forks workers calls this method instead of `load`.
 
     A task can also have a method `worker_context`, which returns a context manager. Threads and processes that only do
     jobs enter the context before their first job.

@@ -17,7 +17,7 @@ from multiprocessing.reduction import ForkingPickler
 from typing import Any, Generic
 
 from regionplot.errors import ExecutorError
-from regionplot.executors.base import OUT_OF_MEMORY, Failure, J, failure_from_error
+from regionplot.executors.base import OUT_OF_MEMORY, REMEDIES, Failure, J, failure_from_error
 from regionplot.executors.main_guard import script_is_importable
 from regionplot.executors.worker import STACK_SIGNAL
 from regionplot.system.signals import ending_signals_held
@@ -121,12 +121,16 @@ class WorkerHandle(Generic[J]):
         """Return the failure that describes the exit of the worker."""
         if self.stop_reason:
             return Failure("timeout", self.stop_reason)
-        code = self.process.exitcode
-        if code is not None and code < 0:
-            name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
-            hint = " (out of memory?)" if name == "SIGKILL" else ""
-            return Failure("killed", f"the worker was killed by {name}{hint}")
-        return Failure("died", f"the worker ended with exit code {code} and without a result")
+        return failure_from_code(self.process.exitcode, "the worker")
+
+
+def failure_from_code(code: int | None, process: str) -> Failure:
+    """Return the failure that describes the exit code of a process, which is named for the message."""
+    if code is not None and code < 0:
+        name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
+        hint = " (out of memory?)" if name == "SIGKILL" else ""
+        return Failure("killed", f"{process} was killed by {name}{hint}")
+    return Failure("died", f"{process} ended with exit code {code} and without a result")
 
 
 def unpack(worker: WorkerHandle[Any], message: bytes) -> tuple[str, Any]:
@@ -170,6 +174,12 @@ def start_process(process: Any, start_method: str) -> None:
         process.start()
     if is_undecided:  # spawn and forkserver set the default start method when they read it
         multiprocessing.set_start_method(None, force=True)
+
+
+def start_error(what: str, error: OSError) -> ExecutorError:
+    """Return the error for a process that the system cannot start. `what` says what the process is."""
+    remedy = REMEDIES.get(error.errno or 0, "allow this user more processes")
+    return ExecutorError(f"no {what} can be started: {error.strerror or error}; {remedy}")
 
 
 @contextmanager

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import pickle
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -108,6 +110,39 @@ class SpawnExecutor(ProcessExecutor):
 
 
 class ForkserverExecutor(SpawnExecutor):
-    """Run jobs in processes that are forked by a server process without threads. Each process loads the data itself."""
+    """Run jobs in processes that are forked by a new process, which has loaded the data. The program can have threads.
+
+    The server process of the module multiprocessing starts this new process: see `data_process`. Outside Linux, and if
+    the script of the program starts threads when it is imported, the server starts each worker, and each worker loads
+    the data itself.
+    """
 
     start_method = "forkserver"
+    abilities = SpawnExecutor.abilities._replace(loads_once=sys.platform == "linux")
+    load_seconds: float = 0.0
+    """Time for which the last run loaded data, if it loaded the data once."""
+
+    def run(self, task: Task[J], jobs: Iterable[J]) -> Iterator[Outcome[J]]:
+        """Apply a task to jobs in worker processes that share the data; see `Executor.run`.
+
+        Raises
+        ------
+        RegionplotError
+            If `task.load` fails in the new process.
+        ExecutorError
+            If the new process dies twice without an outcome, or for the reasons of `ProcessExecutor.run`.
+        """
+        if not self.abilities.loads_once:
+            yield from super().run(task, jobs)
+            return
+        from regionplot.executors.data_run import CannotForkError, DataRun  # noqa: PLC0415 (only this executor)
+
+        executor = ForkExecutor(self.workers, self.settings, self.free_memory, self.can_limit_memory)
+        run = DataRun(executor, pickle.dumps(task), iter(jobs))
+        try:
+            yield from run.outcomes()
+        except CannotForkError:
+            logger.info("the script of this program starts threads when it is imported, so each worker loads the data")
+            yield from super().run(task, run.waiting)
+        finally:
+            self.load_seconds = run.load_seconds

@@ -38,7 +38,7 @@ from multiprocessing.connection import wait
 from typing import Any, Generic
 
 from regionplot.errors import ExecutorError
-from regionplot.executors.base import OUT_OF_MEMORY, REMEDIES, J, Outcome, Task, WorkerSettings
+from regionplot.executors.base import OUT_OF_MEMORY, J, Outcome, Task, WorkerSettings
 from regionplot.executors.jobs import (
     RETRYABLE_CAUSES,
     PendingJob,
@@ -47,6 +47,7 @@ from regionplot.executors.jobs import (
     log_level,
     request_stack,
     request_stop,
+    start_error,
     start_process,
     unpack,
 )
@@ -83,6 +84,11 @@ class ProcessSettings(WorkerSettings):
     max_failed_starts: int = 3
     """Number of consecutive failed starts after which the run ends. A start fails if the worker dies before it starts a
     job."""
+
+    @property
+    def load_limit(self) -> float:
+        """Seconds that a process may take until it has loaded the data."""
+        return min(self.start_timeout, max(self.timeout, self.load_timeout))
 
 
 @dataclass
@@ -177,8 +183,8 @@ class Supervisor(Generic[J]):
     @property
     def _start_timeout(self) -> float:
         """Seconds that a worker may take until it is ready. A forked worker has nothing to load."""
-        shortest = 0.0 if self.start_method == "fork" else self.settings.load_timeout
-        return min(self.settings.start_timeout, max(self.settings.timeout, shortest))
+        is_forked = self.start_method == "fork"
+        return min(self.settings.start_timeout, self.settings.timeout) if is_forked else self.settings.load_limit
 
     def _is_short_of_memory(self) -> bool:
         """Return True if one more worker could exhaust the memory. The first worker starts without this check."""
@@ -207,8 +213,7 @@ class Supervisor(Generic[J]):
             self.max_workers = len(self.workers)
             logger.warning("no more workers can be started: %s; continuing with %d", error.strerror, self.max_workers)
         else:
-            remedy = REMEDIES.get(error.errno or 0, "allow this user more processes")
-            raise ExecutorError(f"no worker process can be started: {error.strerror or error}; {remedy}") from error
+            raise start_error("worker process", error) from error
 
     def _reap_retired(self) -> None:
         """Close the file descriptors of retired workers that have exited. Otherwise, descriptors would run out."""

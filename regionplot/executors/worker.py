@@ -69,14 +69,14 @@ def worker_main(task: Task[J], connection: Connection, inherited: list[Connectio
         Settings of the process.
     """
     _initialize_process(inherited, init)
-    _log_like_parent(init.log_level)
+    log_like_parent(init.log_level)
     try:
         start_task_worker(task)
         if not init.is_forked:
             load_task(task)
             gc.freeze()  # a task may collect garbage after each job, and a collection of all modules takes long
     except RegionplotError as error:
-        connection.send(("broken", type(error)(*error.args)))  # without `__cause__`, which may not pickle
+        connection.send(("broken", portable(error)))
         return
     limit = init.memory if init.memory is not None and limit_private_memory(init.memory) else None
     connection.send(("ready", None))
@@ -107,6 +107,11 @@ def _send_outcome(connection: Connection, outcome: Outcome[Any]) -> None:
     connection.send_bytes(message)
 
 
+def portable(error: RegionplotError) -> RegionplotError:
+    """Return an error that can be sent to another process. It has no `__cause__`, which may not pickle."""
+    return type(error)(*error.args)
+
+
 def _with_limit(outcome: Outcome[J], limit: int | None) -> Outcome[J]:
     """Add the memory limit, in MB, to the failure of a job that ran out of memory."""
     failure = outcome.failure
@@ -127,7 +132,7 @@ def _initialize_process(inherited: list[Connection], init: WorkerInit) -> None:
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup ignores it
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
     release_ending_signals()
-    _enable_faulthandler()
+    enable_faulthandler()
     if hasattr(os, "nice"):
         os.nice(init.nice)
     if init.is_forked:
@@ -136,7 +141,7 @@ def _initialize_process(inherited: list[Connection], init: WorkerInit) -> None:
         watch_parent()
 
 
-def _enable_faulthandler() -> None:
+def enable_faulthandler() -> None:
     """Write the Python stack to stderr after a crash, and when the parent requests the stack of a late worker."""
     if sys.__stderr__ is None:  # stderr was closed at startup, so descriptor 2 can be any other file now
         return
@@ -146,7 +151,7 @@ def _enable_faulthandler() -> None:
         faulthandler.register(STACK_SIGNAL, file=_STDERR)
 
 
-def _log_like_parent(level: int) -> None:
+def log_like_parent(level: int) -> None:
     """Log to stderr at the parent's level. A worker that was not forked has no log handlers."""
     logging.basicConfig(format="%(levelname)s: %(message)s", stream=sys.stderr)  # no effect if handlers exist
     logging.getLogger("regionplot").setLevel(level)

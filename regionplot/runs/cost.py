@@ -141,14 +141,17 @@ class RunCost:
     def memory_with(self, workers: int) -> int:
         """Return the memory of the run with another number of workers, in bytes."""
         process = max(self.base + self.cells, self.loading)
-        if executor_class(self.method).abilities.shares_memory:
+        abilities = executor_class(self.method).abilities
+        if abilities.shares_memory:
             return process + workers * self.private
+        if abilities.loads_once:
+            return self.base + process + workers * self.private
         return self.base + workers * (process + self.private)
 
     @property
     def load_seconds(self) -> float:
         """Time for loading all data."""
-        shared = executor_class(self.method).abilities.shares_memory
+        shared = self._loads_once
         each = sum(product.load_seconds * product.times for product in self.products) + self.layers_seconds
         return each if shared else each * self.workers / min(self.workers, count_workers("auto", self.workers))
 
@@ -178,13 +181,18 @@ class RunCost:
             )
         return found
 
+    @property
+    def _loads_once(self) -> bool:
+        abilities = executor_class(self.method).abilities
+        return abilities.shares_memory or abilities.loads_once
+
     def _memory_cure(self) -> str:
         limit = (self.available + self.base) / _RESERVE
         workers = next((count for count in range(self.workers - 1, 0, -1) if self.memory_with(count) <= limit), 0)
         if workers:
             return f"use fewer workers (--workers {workers})"
-        if not executor_class(self.method).abilities.shares_memory:
-            return 'let workers share the data (start_method = "fork" in [run]), or draw smaller regions'
+        if not self._loads_once:
+            return 'let workers share the data (start_method = "auto" in [run]), or draw smaller regions'
         budget = max(1, int((limit - self.base - self.private) / 2) // _MEGABYTE)
         return f"let each map read its own cells (memory = {budget} in [run]), or draw smaller regions"
 

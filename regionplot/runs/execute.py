@@ -64,6 +64,8 @@ def execute(executor: Executor, task: Task[Job], jobs: Sequence[Job], record: Ru
         record.add(described)
         observer.finished(described)
     record.watch.lap("draw")
+    if executor.abilities.loads_once:
+        record.watch.move(getattr(executor, "load_seconds", 0.0), "draw", "load")
 
 
 def stop_when_disk_full(outcomes: Iterable[Outcome[Job]]) -> Iterator[Outcome[Job]]:

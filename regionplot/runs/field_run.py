@@ -272,6 +272,7 @@ class _Drawing:
         jobs: list[Job] = []
         task = FieldsTask({}, self._canvases)
         letters = ""
+        abilities = executor_class(record.start_method).abilities
         for each in opened:
             name = each.field.name
             own: Sequence[Job] = placed_jobs(self._jobs[name], each.raster.info.description.get("time"))
@@ -280,8 +281,9 @@ class _Drawing:
             own = jobs_to_compare(own, raster)
             one = RenderTask(each.config, record.run, each.plan, len(own), field_name=name, raster=raster)
             task.tasks[name] = one
-            if executor_class(record.start_method).abilities.shares_memory:
+            if abilities.shares_memory:
                 own = jobs_to_draw(_digest_of(one), own, record, observer, one.described)
+            if abilities.shares_memory or abilities.loads_once:
                 one.regions = [job.region for job in own]
             jobs += own
         report_missing_letters("".join(dict.fromkeys(letters)) if jobs else "")

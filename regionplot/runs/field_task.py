@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from regionplot.errors import RegionplotError
 from regionplot.render.canvases import Canvases
 from regionplot.runs.jobs import Job, MapResult
 from regionplot.runs.task import RenderTask
@@ -34,11 +36,25 @@ class FieldsTask:
 
     def load(self) -> None:
         """Draw the frames of the loaded fields. Forked workers inherit the data and the frames."""
+        for name, task in self._with_canvases():
+            if has_field(name):
+                task.load()
+
+    def load_for_workers(self) -> None:
+        """Load all fields and draw their frames, in a process that only forks workers.
+
+        If a field cannot be loaded, its maps fail, and report the error.
+        """
+        for _, task in self._with_canvases():
+            with suppress(RegionplotError):
+                task.load()
+
+    def _with_canvases(self) -> Iterator[tuple[str, RenderTask]]:
+        """Yield the tasks with their names. They share their canvases."""
         self.canvases = self.canvases or Canvases()
         for name, task in self.tasks.items():
             task.canvases = self.canvases
-            if has_field(name):
-                task.load()
+            yield name, task
 
     def unload(self) -> None:
         """Free the shared data of this process. The next task loads them again."""

@@ -335,8 +335,10 @@ def _run_jobs(record: RunRecord, config: Config, plan: LoadPlan, observer: Obser
     observer.started(len(jobs), executor.workers, record.start_method)
     task = RenderTask(config, record.run, plan, len(jobs), raster=raster, idle=ahead.renderers)
     jobs = jobs_to_compare(jobs, raster)
-    if executor_class(record.start_method).abilities.shares_memory:
+    abilities = executor_class(record.start_method).abilities
+    if abilities.shares_memory:
         jobs = jobs_to_draw(lambda region: task.digests.of(region), jobs, record, observer, task.described)
+    if abilities.shares_memory or abilities.loads_once:
         task.regions = [job.region for job in jobs]
     report_missing_letters(letters if jobs else "")
     execute(executor, task, jobs, record, observer)

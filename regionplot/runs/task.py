@@ -63,7 +63,7 @@ class RenderTask:
     map_count: int
     """Number of maps of the run."""
     regions: Sequence[Region] = field(default=(), repr=False)
-    """Regions to draw, if this process forks the workers."""
+    """Regions to draw, if the workers are forked after the data are loaded."""
     field_name: str = ""
     """Name of the field, if the run draws several fields."""
     raster: str = ""
@@ -75,7 +75,7 @@ class RenderTask:
     """Renderers that no thread uses now. A renderer draws all its maps into one buffer, so threads cannot share it."""
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "regions": (), "_digests": None, "idle": [], "canvases": None}
+        return {**self.__dict__, "_digests": None, "idle": [], "canvases": None}
 
     def start_worker(self) -> None:
         """Set the policy of malloc. Functions of the user use malloc as usual, and open no windows."""

@@ -35,6 +35,26 @@ def watch_parent() -> None:
     threading.Thread(target=_exit_after_parent, daemon=True).start()
 
 
+def end_with_parent() -> None:
+    """End this process, which was started by forkserver, when its parent dies. This needs Linux.
+
+    No thread is needed, so this process can fork safely. The parent holds one end of a pipe. When this end is closed,
+    the kernel kills this process: see F_SETSIG in fcntl(2).
+    """
+    import fcntl  # noqa: PLC0415 (not on every platform)
+    import multiprocessing  # noqa: PLC0415 (only processes that are not forked need it)
+
+    _request_death_signal()
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "multiprocessing has started this process"
+    pipe = parent.sentinel
+    fcntl.fcntl(pipe, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(pipe, fcntl.F_SETSIG, signal.SIGKILL)
+    fcntl.fcntl(pipe, fcntl.F_SETFL, fcntl.fcntl(pipe, fcntl.F_GETFL) | os.O_ASYNC)
+    if not parent.is_alive():  # the parent died before fcntl took effect
+        os._exit(1)
+
+
 def _request_death_signal() -> None:
     """Make the kernel kill this process when the process that forked this process dies; see prctl(2). Linux only."""
     if sys.platform == "linux":
