@@ -79,16 +79,13 @@ class DataRun(Generic[J]):
     @property
     def waiting(self) -> Iterator[J]:
         """The jobs that no data process has, in order."""
-        while self._unfinished:
-            yield self._unfinished.popleft()
-        yield from self.jobs
+        return itertools.chain(self._unfinished, self.jobs)
 
     def _outcomes_of(self, process: _DataProcess) -> Iterator[Outcome[J]]:
-        waiting = self.waiting
         while True:
             kind, content = process.receive()
             if kind == "job":
-                process.send(self._next_job(waiting))
+                process.send(self._next_job())
             elif kind == "outcome":
                 yield self._outcome_of(*content)
                 process.send(None)
@@ -106,12 +103,15 @@ class DataRun(Generic[J]):
                 process.has_ended = True
                 return
 
-    def _next_job(self, waiting: Iterator[J]) -> SentJob | None:
-        for job in waiting:
-            number = next(self._numbers)
-            self._sent[number] = job
-            return SentJob(number, str(getattr(job, "name", job)), pickle.dumps(job))
-        return None
+    def _next_job(self) -> SentJob | None:
+        """Return the next job for the data process, or None if no job is left."""
+        try:
+            job = self._unfinished.popleft() if self._unfinished else next(self.jobs)
+        except StopIteration:
+            return None
+        number = next(self._numbers)
+        self._sent[number] = job
+        return SentJob(number, str(getattr(job, "name", job)), pickle.dumps(job))
 
     def _outcome_of(self, number: int, value: bytes | None, failure: Failure | None, seconds: float, pid: int) -> Any:
         """Return the outcome of a job. If its value cannot be unpickled, only this job fails."""

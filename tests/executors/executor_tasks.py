@@ -41,7 +41,7 @@ class Act:
         return {**self.__dict__, "_is_loaded": False}
 
     def start_worker(self) -> None:
-        assert self.at_loading == "echo" or not self._is_loaded
+        assert self.at_loading in ("echo", "log:loading") or not self._is_loaded
         record(self.folder, "starts")
         act(self, self.at_starting)
 

@@ -110,6 +110,9 @@ def test_data_is_loaded_once_per_process_or_once_for_all_workers(run, method):
     loads, workers = recorded(folder, "loads"), {outcome.pid for outcome in outcomes}
     if executor_class(method).abilities.shares_memory:
         assert loads == [os.getpid()]
+    elif executor_class(method).abilities.loads_once:
+        assert len(loads) == 1
+        assert not workers & {*loads, os.getpid()}
     else:
         assert workers <= set(loads)
         assert len(set(loads)) == len(loads) <= 2
