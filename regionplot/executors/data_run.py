@@ -23,12 +23,15 @@ from regionplot.executors.data_process import SentJob, data_process_main
 from regionplot.executors.jobs import failure_from_code, join_or_kill, log_level, start_error, start_process
 from regionplot.executors.main_guard import MESSAGE, MISSING_GUARD
 from regionplot.executors.processes import ForkExecutor
+from regionplot.executors.supervisor import ProcessSettings
 
 logger = logging.getLogger(__name__)
 
 _NAME = "the process that loads the data"
 _MAX_DEATHS = 2
 """Number of data processes that may die one after the other without an outcome."""
+_STOP_SECONDS = 0.5
+"""Seconds that a data process may take to stop, in addition to the time that its workers may take."""
 
 
 class CannotForkError(Exception):
@@ -154,11 +157,9 @@ class _DataProcess:
 
     process: Any
     connection: Connection
-    limit: float
-    """Seconds that the process may take until it has loaded the data."""
-    patience: float
-    """Seconds that the process may take to stop its workers."""
-    deadline: float = float("inf")
+    settings: ProcessSettings
+    deadline: float
+    """Monotonic time until which the process must have loaded the data. Then infinite."""
     has_ended: bool = False
     """True if the process has stopped its workers and is about to exit."""
 
@@ -192,9 +193,12 @@ class _DataProcess:
             raise
         finally:
             theirs.close()
-        limits = executor.settings
-        limit = limits.load_limit
-        return cls(process, ours, limit, 2 * limits.terminate_timeout, time.monotonic() + limit)
+        return cls(process, ours, executor.settings, time.monotonic() + executor.settings.load_limit)
+
+    @property
+    def is_loading(self) -> bool:
+        """True if the process has not loaded the data. Then it has no workers."""
+        return self.deadline != float("inf")
 
     def send(self, message: SentJob | None) -> None:
         """Send a message. Raise _DiedError if the process has died."""
@@ -213,8 +217,7 @@ class _DataProcess:
         ExecutorError
             If the process imports a script without a main guard.
         """
-        remaining = self.deadline - time.monotonic()
-        timeout = None if remaining == float("inf") else max(0.0, remaining)
+        timeout = max(0.0, self.deadline - time.monotonic()) if self.is_loading else None
         ready = wait([self.connection, self.process.sentinel], timeout)
         try:
             if self.connection in ready or self.connection.poll():
@@ -225,10 +228,11 @@ class _DataProcess:
         if ready:
             raise self._died()
         self.process.kill()
-        raise _DiedError(Failure("timeout", f"{_NAME} took longer than {self.limit:g} s and was stopped"))
+        limit = self.settings.load_limit
+        raise _DiedError(Failure("timeout", f"{_NAME} took longer than {limit:g} s and was stopped"))
 
     def _died(self) -> Exception:
-        join_or_kill(self.process, self.patience)
+        join_or_kill(self.process, _STOP_SECONDS)
         code = self.process.exitcode
         if code == MISSING_GUARD:
             return ExecutorError(MESSAGE)
@@ -239,7 +243,7 @@ class _DataProcess:
         try:
             if not self.has_ended:
                 self.process.terminate()
-            self.process.join(self.patience)
+            self.process.join(_STOP_SECONDS + (0.0 if self.is_loading else self.settings.terminate_timeout))
         finally:
             if self.process.is_alive():
                 self.process.kill()

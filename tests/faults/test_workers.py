@@ -223,6 +223,64 @@ def test_no_worker_outlives_the_killed_command(place):
     place.assert_only_failed()
 
 
+FORKSERVER = {"start_method": '"forkserver"'}
+
+
+@linux
+@pytest.mark.parametrize(
+    ("phase", "action", "code"),
+    [("read", "interrupt", 130), ("draw", "term", 143), ("verify", "interrupt-twice", 130)],
+)
+def test_a_signal_ends_a_run_whose_data_another_process_has_loaded(phase, action, code, place):
+    place.run([f"{phase}:{'*' if phase == 'read' else 'c'}:{action}"], **FORKSERVER, retries=1)
+    assert place.code == code
+    assert re.fullmatch(
+        r"regionplot: ended by SIG\w+: (no map was started|\d of 6 maps drawn, \d not run)\n", place.error
+    )
+    assert place.drawn() | place.untouched() == set("abcdef")
+    assert len(place.strikes()) == 1, "no new jobs, and no retry"
+    place.assert_tidy()
+
+
+@linux
+def test_the_deadline_ends_a_process_that_loads_the_data_in_c_code(place):
+    place.run(["read:*:hang-in-c"], "--deadline", 4, **FORKSERVER)
+    assert place.code == 1
+    assert re.fullmatch("regionplot: the deadline of 4 s has passed: (no map|0 of 6 maps).*\n", place.error)
+    place.assert_tidy()
+
+
+@linux
+def test_no_map_is_lost_when_the_process_with_the_data_or_a_worker_is_killed(place):
+    place.run(["cells:*:kill", "draw:b:kill"], "-v", **FORKSERVER, retries=1, times=1)
+    place.assert_only_failed()
+    assert sorted(place.strikes()) == ["cells:*:kill", "draw:b:kill"]
+    assert "WARNING: the process that loads the data was killed by SIGKILL (out of memory?); a new " in place.error
+    assert place.error.count("loaded the shared data in") == 1
+    assert "6 maps drawn in" in place.output
+
+
+@linux
+def test_a_process_that_is_always_killed_while_it_loads_the_data_is_one_error(place):
+    place.run(["cells:*:kill"], **FORKSERVER)
+    assert (place.code, place.untouched()) == (3, set("abcdef"))
+    last = place.error.splitlines()[-1]
+    assert last == (
+        "regionplot: the process that loads the data was killed by SIGKILL (out of memory?), two times in a row; "
+        "free some memory, or use fewer workers"
+    )
+    place.assert_tidy()
+
+
+@linux
+def test_no_process_with_data_outlives_the_killed_command(place):
+    command = place.start(["draw:a:hang", "verify:*:hang-ignoring-term"], **FORKSERVER)
+    place.wait_for_strikes(2)
+    command.kill()
+    place.wait_for_end(2)
+    assert place.untouched() == set("abcdef")
+
+
 @linux
 @pytest.mark.parametrize("descriptors", [24, 18])
 def test_few_descriptors_mean_few_workers(descriptors, place):
