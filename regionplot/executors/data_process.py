@@ -9,7 +9,7 @@ through one pipe, and one of them always waits for the other::
            ◄─────────────────── job  the supervisor takes a job
     the next job ──────────────────► fork, assign ───────────────────────────────► task(job)
            ◄─────────────── outcome  ◄───────────────────────────────────────────  value, pickled
-    use the outcome, continue ─────► ...
+    use the outcome, the next job ─► ...
            ◄─────────────────── end  all workers have ended
 
 Jobs and values pass through the data process as bytes. Log records can arrive between all messages. `data_run` is the
@@ -24,6 +24,7 @@ import pickle
 import signal
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from multiprocessing.connection import Connection
@@ -35,6 +36,10 @@ from regionplot.executors.base import Executor, Task, worker_context
 from regionplot.executors.worker import enable_faulthandler, log_like_parent, portable
 from regionplot.system.processes import end_with_parent
 from regionplot.system.signals import cleanup_before_signals_end
+
+
+class CannotForkError(ExecutorError):
+    """The data process has several threads, so it cannot fork."""
 
 
 class SentJob(NamedTuple):
@@ -54,8 +59,8 @@ def data_process_main(connection: Connection, executor: Executor, task: bytes, l
     Parameters
     ----------
     connection : Connection
-        Pipe to the program. Messages are pairs (kind, content). The kinds are `threads` if this process cannot fork,
-        `loaded`, `job`, `outcome`, `log`, `broken` and `end`.
+        Pipe to the program. Messages are pairs (kind, content). The kinds are `loaded`, `job`, `outcome`, `log`,
+        `broken` and `end`.
     executor : Executor
         Forks the workers.
     task : bytes
@@ -67,22 +72,20 @@ def data_process_main(connection: Connection, executor: Executor, task: bytes, l
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the program stops this one
     end_with_parent()
     enable_faulthandler()
-    with suppress(BrokenPipeError, EOFError, ConnectionResetError), cleanup_before_signals_end():  # the program left
-        if threading.active_count() > 1:  # the script of the program starts threads when it is imported
-            connection.send(("threads", None))
-            return
-        with _log_sent_to(connection, level) as leave_log:
-            _run(connection, executor, task, leave_log)
+    has_left = suppress(BrokenPipeError, EOFError, ConnectionResetError)  # of the program
+    with has_left, cleanup_before_signals_end(), _log_sent_to(connection, level) as leave_log:
+        _run(connection, executor, task, leave_log)
 
 
 def _run(connection: Connection, executor: Executor, content: bytes, leave_log: Callable[[], None]) -> None:
     try:
         task = _DataTask(_received(content), connection, leave_log)
-        with closing(executor.run(task, _jobs_from(connection))) as outcomes:  # type: ignore[type-var]  # a generator
+        jobs = _Jobs(connection)
+        with closing(executor.run(task, jobs)) as outcomes:  # type: ignore[type-var]  # it is a generator
             for outcome in outcomes:
                 result = (outcome.job.number, outcome.value, outcome.failure, outcome.seconds, outcome.pid)
                 connection.send(("outcome", result))
-                connection.recv()  # a worker must not change a result that the program still uses
+                jobs.receive()  # wait, because a worker must not change a result that the program still uses
         connection.send(("end", None))
     except RegionplotError as error:
         cause = error.__cause__ if isinstance(error.__cause__, OSError) else None
@@ -99,14 +102,32 @@ def _received(content: bytes) -> Task[Any]:
     return task
 
 
-def _jobs_from(connection: Connection) -> Iterator[SentJob]:
-    """Ask the program for one job at a time."""
-    while True:
-        connection.send(("job", None))
-        job: SentJob | None = connection.recv()
+class _Jobs:
+    """Iterator over the jobs of the program. The program sends a job if it is asked, and after each outcome."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._received: deque[SentJob] = deque()
+        self._has_ended = False
+
+    def receive(self) -> None:
+        """Wait for the next job, or for the message that there are no more jobs."""
+        job: SentJob | None = self._connection.recv()
         if job is None:
-            return
-        yield job
+            self._has_ended = True
+        else:
+            self._received.append(job)
+
+    def __iter__(self) -> _Jobs:
+        return self
+
+    def __next__(self) -> SentJob:
+        if not self._received and not self._has_ended:
+            self._connection.send(("job", None))
+            self.receive()
+        if self._received:
+            return self._received.popleft()
+        raise StopIteration
 
 
 class _DataTask:
@@ -117,9 +138,17 @@ class _DataTask:
         self.also_caught = getattr(task, "also_caught", ())
 
     def load(self) -> None:
-        """Load the data that all workers share, and tell the program."""
+        """Load the data that all workers share, and tell the program.
+
+        Raises
+        ------
+        CannotForkError
+            If this process has several threads.
+        """
         start = time.perf_counter()
+        _check_threads()  # of the script of the program
         getattr(self._task, "load_for_workers", self._task.load)()
+        _check_threads()  # of libraries, such as zarr
         self._connection.send(("loaded", time.perf_counter() - start))
 
     def start_worker(self) -> None:
@@ -139,6 +168,13 @@ class _DataTask:
             return bytes(ForkingPickler.dumps(value))
         except Exception as error:
             raise TypeError(f"the result cannot be pickled and sent to the parent: {error}") from error
+
+
+def _check_threads() -> None:
+    """Raise CannotForkError if this process has several threads."""
+    threads = threading.active_count()
+    if threads > 1:
+        raise CannotForkError(f"{threads} threads run in the process that loads the data, so it cannot fork")
 
 
 @contextmanager

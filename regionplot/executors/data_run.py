@@ -34,10 +34,6 @@ _STOP_SECONDS = 0.5
 """Seconds that a data process may take to stop, in addition to the time that its workers may take."""
 
 
-class CannotForkError(Exception):
-    """The data process has threads, so it cannot fork."""
-
-
 class _DiedError(Exception):
     """The data process died. The argument is a Failure that says why."""
 
@@ -91,14 +87,12 @@ class DataRun(Generic[J]):
                 process.send(self._next_job())
             elif kind == "outcome":
                 yield self._outcome_of(*content)
-                process.send(None)
+                process.send(self._next_job())
             elif kind == "loaded":
                 process.deadline = float("inf")
                 self.load_seconds += content
             elif kind == "log":
                 _log(*content)
-            elif kind == "threads":
-                raise CannotForkError
             elif kind == "broken":
                 error, cause = content
                 raise error from cause

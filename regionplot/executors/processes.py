@@ -113,8 +113,7 @@ class ForkserverExecutor(SpawnExecutor):
     """Run jobs in processes that are forked by a new process, which has loaded the data. The program can have threads.
 
     The server process of the module multiprocessing starts this new process: see `data_process`. Outside Linux, and if
-    the script of the program starts threads when it is imported, the server starts each worker, and each worker loads
-    the data itself.
+    the new process has several threads, the server starts each worker, and each worker loads the data itself.
     """
 
     start_method = "forkserver"
@@ -135,14 +134,15 @@ class ForkserverExecutor(SpawnExecutor):
         if not self.abilities.loads_once:
             yield from super().run(task, jobs)
             return
-        from regionplot.executors.data_run import CannotForkError, DataRun  # noqa: PLC0415 (only this executor)
+        from regionplot.executors.data_process import CannotForkError  # noqa: PLC0415 (only this executor)
+        from regionplot.executors.data_run import DataRun  # noqa: PLC0415
 
         executor = ForkExecutor(self.workers, self.settings, self.free_memory, self.can_limit_memory)
         run = DataRun(executor, pickle.dumps(task), iter(jobs))
         try:
             yield from run.outcomes()
-        except CannotForkError:
-            logger.info("the script of this program starts threads when it is imported, so each worker loads the data")
+        except CannotForkError as error:
+            logger.info("%s; each worker loads the data", error)
             yield from super().run(task, run.waiting)
         finally:
             self.load_seconds = run.load_seconds

@@ -199,6 +199,17 @@ def test_runs_in_several_threads_do_not_disturb_each_other(tmp_path: Path) -> No
     assert len(set(recorded(tmp_path, "loads"))) == 3
 
 
+def test_each_worker_loads_if_loading_starts_a_thread(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A library can start a thread that never ends, such as zarr."""
+    with caplog.at_level(logging.INFO, "regionplot"):
+        outcomes = list(start(Act(tmp_path, "thread"), iter(["meet:2", "meet:2", *JOBS])))
+    assert sorted(outcome.job for outcome in outcomes if outcome.ok) == sorted(["meet:2", "meet:2", *JOBS])
+    assert len(recorded(tmp_path, "loads")) == 3
+    assert caplog.messages == [
+        "2 threads run in the process that loads the data, so it cannot fork; each worker loads the data"
+    ]
+
+
 class _OnlyHere:
     """A task that a new process cannot read."""
 
