@@ -95,9 +95,9 @@ def render_regions(
         The regions, the path of a table of regions, or a table in memory as for `read_regions`: a DataFrame, or a
         GeoDataFrame whose geometries give the limits.
     data : Config or SharedData
-        Settings, or loaded data. Forked workers inherit loaded data. Other workers load the data again from the files
-        that its config names. Data that are only in memory, such as from `SharedData.from_arrays`, are written once to
-        a temporary file, which such workers map into memory.
+        Settings, or loaded data. Workers that this process forks inherit loaded data. Other processes load the data
+        again from the files that its config names. Data that are only in memory, such as from `SharedData.from_arrays`,
+        are written once to a temporary file, which other processes map into memory.
     only : sequence of str
         Glob patterns. Regions whose names match no pattern are left out.
     force : bool
