@@ -183,6 +183,22 @@ def test_a_bad_raster_fails_only_the_maps_of_its_product(make, series, tmp_path)
     jsonschema.validate(json.loads((tmp_path / "maps" / "manifest.json").read_text()), SCHEMA)
 
 
+@pytest.mark.parametrize("method", ["fork", "forkserver"])
+def test_cells_that_cannot_be_read_fail_only_the_maps_of_their_product(method, make, series, write_raster, caplog):
+    """The header of the raster is complete. Under forkserver, the process that loads the data finds the fault."""
+    noise = np.random.default_rng(0).integers(0, 1000, (200, 300)).astype(np.int16)
+    path = write_raster(noise, name="short.tif", compress="deflate")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    products = {"good": {"raster": {"path": series, "time": [0, 1]}}, "short": {"raster": {"path": str(path)}}}
+    with caplog.at_level("INFO", "regionplot"):
+        report = render_regions(REGIONS, make(products, method=method, workers=2))
+    assert (report.exit_code, len(report.drawn), len(report.failed)) == (1, 6, 3)
+    for outcome in report.failed:
+        assert outcome.job.field.product == "short"
+        assert outcome.message.startswith(f"{path}: ")
+    assert method == "fork" or caplog.text.count("loaded the shared data") == 2, "once for each field"
+
+
 def test_a_product_that_cannot_be_drawn_is_one_line_and_exit_3_if_no_other_is_drawn(series, run_command, tmp_path):
     (tmp_path / "regions.csv").write_text("name,west,east,south,north\nr,-98,-92,40,46\ns,-97,-92,40,46\n")
     (tmp_path / "bad.tif").write_bytes(b"II*\0damaged")
