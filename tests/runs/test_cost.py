@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +74,18 @@ def test_more_workers_need_more_memory(config) -> None:
     assert found.memory_with(5) - found.memory_with(1) == 4 * found.private
 
 
+def test_only_workers_that_load_the_data_themselves_hold_copies_of_the_cells(config) -> None:
+    found = replace(estimate_cost(config(**CONTINUOUS), REGIONS), private=2**20, available=0, disk=2**40)
+    fork, forkserver, spawn = (replace(found, method=method) for method in ("fork", "forkserver", "spawn"))
+    growth = [each.memory_with(5) - each.memory_with(1) for each in (fork, forkserver, spawn)]
+    assert growth[:2] == [4 * 2**20] * 2
+    assert growth[2] > 4 * found.cells
+    assert forkserver.memory == fork.memory + found.base, "the program and the process with the data"
+    assert forkserver.load_seconds == fork.load_seconds
+    assert "let each map read its own cells" in forkserver.problems()[0]
+    assert 'let workers share the data (start_method = "auto" in [run])' in spawn.problems()[0]
+
+
 def test_products_and_times_are_counted(config, write_raster) -> None:
     path = write_raster(np.ones((20, 30), np.float32), name="other.tif")
     products = {"a": {}, "b": {"raster": {"path": path}}}
@@ -91,8 +104,6 @@ def test_cells_that_cannot_fit_are_refused_before_they_are_read(config, monkeypa
 
 
 def test_the_suggested_number_of_workers_fits(config) -> None:
-    from dataclasses import replace
-
     found = replace(estimate_cost(config(**CONTINUOUS), REGIONS), workers=8, private=2**24, disk=2**40)
     limited = replace(found, available=int(found.memory_with(3) * 1.1) - found.base + 1)
     assert "use fewer workers (--workers 3)" in limited.problems()[0]
