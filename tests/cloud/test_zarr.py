@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,49 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
-import xarray as xr
 from affine import Affine
 from PIL import Image
+from zarr_stores import COLUMNS, ROWS, VALUES, dataset, values_of, write
 
 from regionplot.errors import RasterError, RasterReplacedError
 from regionplot.geo.grid import Window
 from regionplot.inputs.describe import open_source, raster_times
-from regionplot.inputs.source import read_window
 from regionplot.settings.raster import RasterSettings
 
 zarr = pytest.importorskip("zarr")
-ROWS, COLUMNS = 40, 60
-VALUES = np.arange(ROWS * COLUMNS, dtype=np.float32).reshape(ROWS, COLUMNS)
-VALUES[3, 4] = np.nan
-
-
-def dataset(times: int = 0, *, south_up: bool = False, step: float = 0.25) -> xr.Dataset:
-    y = 50 - step * (np.arange(ROWS) + 0.5)
-    x = -110 + step * (np.arange(COLUMNS) + 0.5)
-    values = VALUES[::-1] if south_up else VALUES
-    attributes = {"units": "kg m-2", "long_name": "Snow"}
-    places = {"y": y[::-1] if south_up else y, "x": x}
-    kinds = {"y": {"standard_name": "latitude", "units": "degrees_north"}, "x": {"standard_name": "longitude"}}
-    kinds["x"]["units"] = "degrees_east"
-    coordinates = {name: (name, place, kinds[name]) for name, place in places.items()}
-    if not times:
-        return xr.Dataset({"snow": (("y", "x"), values, attributes)}, coordinates)
-    days = np.datetime64("2026-01-01", "ns") + np.arange(times) * np.timedelta64(1, "D")
-    cube = np.stack([values + number for number in range(times)])
-    return xr.Dataset({"snow": (("time", "y", "x"), cube, attributes)}, {"time": days, **coordinates})
-
-
-def write(folder: Path, data: xr.Dataset, version: int = 3, **encoding: Any) -> Path:
-    path = folder / "snow.zarr"
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        data.to_zarr(path, mode="w", zarr_format=version, encoding={"snow": {"chunks": None, **encoding}})
-    return path
-
-
-def values_of(path: Path, **keys: Any) -> Any:
-    source = open_source(RasterSettings(path=path, **keys))
-    return read_window(source, source.describe().geometry.full_window)[0]
 
 
 @pytest.mark.parametrize("version", [2, 3])
