@@ -9,10 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-import rasterio
-from affine import Affine
 from PIL import Image
-from zarr_stores import COLUMNS, ROWS, VALUES, dataset, values_of, write
+from zarr_stores import VALUES, dataset, values_of, write, write_cog
 
 from regionplot.errors import RasterError, RasterReplacedError
 from regionplot.geo.grid import Window
@@ -25,10 +23,7 @@ zarr = pytest.importorskip("zarr")
 @pytest.mark.parametrize("version", [2, 3])
 def test_a_store_and_a_cog_give_the_same_pixels(tmp_path: Path, run_command: Callable[..., Any], version: int) -> None:
     write(tmp_path, dataset(), version, chunks=(16, 16))
-    profile = {"driver": "COG", "width": COLUMNS, "height": ROWS, "count": 1, "dtype": "float32", "nodata": np.nan}
-    place = Affine(0.25, 0, -110, 0, -0.25, 50)
-    with rasterio.open(tmp_path / "snow.tif", "w", crs="EPSG:4326", transform=place, **profile) as target:
-        target.write(VALUES, 1)
+    write_cog(tmp_path)
     (tmp_path / "regions.csv").write_text("name,west,east,south,north\na,-109,-99,42,48\n")
     more = '[map]\nstyle = "plain"\nsize = [240, 200]\n[colors]\nlabel = "snow"\n'
     more += 'levels = [0, 900, 1800, 2400]\n[run]\nstart_method = "serial"\n'

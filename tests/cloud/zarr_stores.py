@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import rasterio
 import xarray as xr
+from affine import Affine
 
 from regionplot.inputs.describe import open_source
 from regionplot.inputs.source import read_window
@@ -34,14 +36,25 @@ def dataset(times: int = 0, *, south_up: bool = False, step: float = 0.25) -> xr
     return xr.Dataset({"snow": (("time", "y", "x"), cube, attributes)}, {"time": days, **coordinates})
 
 
-def write(folder: Path, data: xr.Dataset, version: int = 3, **encoding: Any) -> Path:
+def write(folder: Path, data: xr.Dataset, version: int = 3, *, consolidated: bool = True, **encoding: Any) -> Path:
     path = folder / "snow.zarr"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        data.to_zarr(path, mode="w", zarr_format=version, encoding={"snow": {"chunks": None, **encoding}})
+        names = {name: {"chunks": None, **encoding} for name in data.data_vars}
+        data.to_zarr(path, mode="w", zarr_format=version, encoding=names, consolidated=consolidated)
     return path
 
 
 def values_of(path: Path, **keys: Any) -> Any:
     source = open_source(RasterSettings(path=path, **keys))
     return read_window(source, source.describe().geometry.full_window)[0]
+
+
+def write_cog(folder: Path) -> Path:
+    """Write the cells of `dataset` to a COG."""
+    path = folder / "snow.tif"
+    profile = {"driver": "COG", "width": COLUMNS, "height": ROWS, "count": 1, "dtype": "float32", "nodata": np.nan}
+    place = Affine(0.25, 0, -110, 0, -0.25, 50)
+    with rasterio.open(path, "w", crs="EPSG:4326", transform=place, **profile) as target:
+        target.write(VALUES, 1)
+    return path
