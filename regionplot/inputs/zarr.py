@@ -117,7 +117,8 @@ def _indexer(positions: NDArray[Any]) -> slice | NDArray[Any]:
 
 
 def _described(info: RasterInfo, settings: RasterSettings) -> RasterInfo:
-    description = {**info.description, "raster": settings.path.stem}
+    given = {} if settings.valid_time is None else {"time": settings.valid_time}
+    description = {**given, **info.description, "raster": settings.path.stem}
     kind = float_dtype(info.dtype) if settings.mask_and_scale else info.dtype
     return replace(
         info, path=settings.path, gdal_name=str(settings.path), dtype=kind, description=description, nodata=None

@@ -75,7 +75,7 @@ class RunMemory:
             The task that drew the maps. None if no map was drawn.
         """
         path = config.raster.path
-        if has_changing_name(path) or is_store(path):
+        if has_changing_name(path) or is_store(path) or config.raster.asset is not None:
             return
         marks = self._certain_marks(str(config.raster.path))
         if marks is None or not (is_up_to_date(report) and _is_plain(config, report)):

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import parse_qsl, quote, urljoin, urlsplit
 
 from regionplot.text import without_secrets
 
@@ -114,6 +114,18 @@ class RemotePath(_Path):
         is_web = self._address.startswith(_WEB)
         place, mark, query = self._address.partition("?") if is_web else (self._address, "", "")
         return RemotePath.of(f"{place.rstrip('/')}/{quote(key, safe='/') if is_web else key}{mark}{query}")
+
+    def joined(self, reference: str) -> str:
+        """Return the address of an object that another object names relative to itself. The query is left out.
+
+        Examples
+        --------
+        >>> RemotePath.of("s3://bucket/a/item.json").joined("../b/snow.tif")
+        's3://bucket/b/snow.tif'
+        """
+        scheme, _, rest = self._address.partition(":")
+        target = urljoin(f"http:{rest}", reference)  # `urljoin` does not know the schemes of object storage
+        return f"{scheme}:{target.partition(':')[2]}" if target.startswith("http:") else target
 
     @property
     def is_store(self) -> bool:
