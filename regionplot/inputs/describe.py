@@ -45,8 +45,8 @@ from regionplot.inputs.remote import has_changing_name
 from regionplot.inputs.reordered import ReorderedDataset, can_read, read_positions
 from regionplot.inputs.samples import Source, samples_of, with_changes
 from regionplot.inputs.source import RasterInfo, RasterSource
+from regionplot.inputs.stores import is_store
 from regionplot.inputs.unpacked import unpack
-from regionplot.inputs.zarr_checks import is_store
 from regionplot.registry import SOURCES
 from regionplot.settings.raster import RasterSettings
 from regionplot.text import plain_text

@@ -20,7 +20,8 @@ from regionplot.inputs.array import ArraySource, rows_and_columns
 from regionplot.inputs.gdal import check_block
 from regionplot.inputs.remote import with_retries
 from regionplot.inputs.source import RasterInfo, RasterSource
-from regionplot.inputs.zarr_checks import check_store, store_fingerprint
+from regionplot.inputs.stores import is_file_of_references, store_fingerprint
+from regionplot.inputs.zarr_checks import check_store
 from regionplot.inputs.zarr_remote import remote_store
 from regionplot.settings.raster import RasterSettings
 from regionplot.settings.remote_path import RemotePath, is_remote
@@ -90,7 +91,8 @@ class ZarrSource:
 
     def _read(self, window: Window, shape: tuple[int, int]) -> NDArray[Any]:
         path = self.settings.path
-        if not is_remote(path):  # the metadata of a remote store are checked when they are read
+        assert self.info.fingerprint is not None, "a store has a fingerprint"
+        if not is_remote(path):  # a remote store is compared only after each read, because each check is a request
             self._check_unchanged(checked_fingerprint(path))
         data = _opened(self.settings, self.info.fingerprint)
         rows = window.row_off + np.arange(shape[0]) * window.height // shape[0]
@@ -133,16 +135,36 @@ def checked_fingerprint(path: Path) -> Fingerprint:
     RasterError
         As for `check_store` and `store_fingerprint`.
     """
-    return store_fingerprint(path) if is_remote(path) else check_store(path)
+    return check_store(path) if _is_folder(path) else store_fingerprint(path)
 
 
-def _dataset(settings: RasterSettings, fingerprint: Fingerprint | None) -> xr.Dataset:
+def _is_folder(path: Path) -> bool:
+    """Return True if the zarr library itself opens the store."""
+    return not is_remote(path) and path.suffix.lower() == ".zarr"
+
+
+def _store(settings: RasterSettings, fingerprint: Fingerprint) -> Any:
+    """Return a store whose metadata are checked before the zarr library reads them."""
+    path = settings.path
+    if isinstance(path, RemotePath) and path.suffix.lower() == ".zarr":
+        return remote_store(path, settings.variable, fingerprint)
+    if not settings.allow_references:
+        raise RasterError(
+            f"{path}: kerchunk references name other files; if you trust them, set allow_references = true in [raster]"
+        )
+    from regionplot.inputs import references, references_parquet  # noqa: PLC0415 (few rasters are references)
+
+    module = references if is_file_of_references(path) else references_parquet
+    return module.reference_store(path, fingerprint, allows_remote=settings.allow_remote)
+
+
+def _dataset(settings: RasterSettings, fingerprint: Fingerprint) -> xr.Dataset:
     """Return a checked store as a lazy dataset."""
     path = settings.path
     store: Any = path
     options: dict[str, Any] = {}
-    if isinstance(path, RemotePath) and fingerprint is not None:
-        store = remote_store(path, settings.variable, fingerprint)
+    if not _is_folder(path):
+        store = _store(settings, fingerprint)
         options = {"consolidated": False}  # the metadata are given one by one
     try:
         return xr.open_dataset(
@@ -154,7 +176,7 @@ def _dataset(settings: RasterSettings, fingerprint: Fingerprint | None) -> xr.Da
         raise RasterError(f"{path}: cannot be read as a Zarr store: {_text(error)}") from None
 
 
-def _opened(settings: RasterSettings, fingerprint: Fingerprint | None) -> xr.DataArray:
+def _opened(settings: RasterSettings, fingerprint: Fingerprint) -> xr.DataArray:
     """Return the variable at the time of the settings as a lazy array, shape (rows, columns)."""
     path = settings.path
     dataset = _dataset(settings, fingerprint)

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from regionplot.errors import RasterError
-from regionplot.settings.remote_path import RemotePath
 from regionplot.system.files import Fingerprint
 from regionplot.text import plain_text
 
@@ -31,13 +30,8 @@ MAX_METADATA = 64 * 2**20
 _MAX_FILES = 2_000_000
 
 
-def is_store(path: Path) -> bool:
-    """Return True if a path has the suffix of Zarr stores, and is a folder or an address."""
-    return path.is_store if isinstance(path, RemotePath) else path.suffix.lower() == ".zarr" and path.is_dir()
-
-
 def check_store(path: Path) -> Fingerprint:
-    """Check the metadata of a Zarr store, and return its fingerprint. See `store_fingerprint`.
+    """Check the metadata of a Zarr store, and return its fingerprint. See `folder_fingerprint`.
 
     Parameters
     ----------
@@ -58,25 +52,17 @@ def check_store(path: Path) -> Fingerprint:
         raise RasterError(f"{path}: {error.strerror or error}") from None
     if not metadata:
         raise RasterError(f"{path}: the folder is not a Zarr store, because it holds no metadata of Zarr")
-    return store_fingerprint(path)
+    return folder_fingerprint(path)
 
 
-def store_fingerprint(path: Path) -> Fingerprint:
-    """Return the fingerprint of a Zarr store: facts about all its files together. Their contents are not read.
-
-    The fingerprint of a remote store is that of its metadata.
+def folder_fingerprint(path: Path) -> Fingerprint:
+    """Return the fingerprint of a folder: facts about all its files together. Their contents are not read.
 
     Raises
     ------
     RasterError
-        If the store cannot be read. If the folder holds links, pipes, devices or too many files.
+        If the folder cannot be read, or holds links, pipes, devices or too many files.
     """
-    if isinstance(path, RemotePath):
-        if (found := Fingerprint.of(path)) is None:
-            raise RasterError(
-                f"{path}: there is no such Zarr store, these credentials may not read it, or its server does not answer"
-            )
-        return found
     count = size = newest = 0
     try:
         for entry in _files(path):

@@ -12,7 +12,7 @@ from regionplot import sample
 from regionplot.executors.choose import executor_class
 from regionplot.inputs.drivers import raster_driver
 from regionplot.inputs.remote import has_changing_name
-from regionplot.inputs.zarr_checks import is_store
+from regionplot.inputs.stores import is_store
 from regionplot.regions.features import is_vector_file
 from regionplot.registry import EXECUTORS, LAYERS, WRITERS
 from regionplot.runs.certainty import are_local, is_up_to_date, with_certain_raster

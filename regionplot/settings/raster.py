@@ -89,6 +89,9 @@ class RasterSettings(Section):
     `/vsis3/bucket/snow.tif`."""
     allow_vrt: Annotated[bool, NOT_IN_DIGEST] = False
     """Allow `path` to be a VRT whose sources are GeoTIFF files in its folder or below."""
+    allow_references: Annotated[bool, NOT_IN_DIGEST] = False
+    """Allow `path` to be kerchunk references. They name files in their folder or below, or remote objects if
+    `allow_remote` is true."""
     path: Annotated[Path, BeforeValidator(resolve_path), NOT_IN_DIGEST]
     """Raster file: GeoTIFF, COG, NetCDF, GRIB2 and others. May contain `{run:%Y%m%d%H}` and wildcards. A
     path with `{time:%Y%m%d%H}` names a series of files, one for each time."""

@@ -129,8 +129,8 @@ class RemotePath(_Path):
 
     @property
     def is_store(self) -> bool:
-        """True if the path is that of a Zarr store, which consists of many objects."""
-        return self.suffix.lower() == ".zarr"
+        """True if the path is that of a Zarr store or of references in Parquet, which consist of many objects."""
+        return self.suffix.lower() in (".zarr", ".parq", ".parquet")
 
     def stat(self, **_: Any) -> Any:
         """Return size, time and ETag of the object. This asks the server each time.

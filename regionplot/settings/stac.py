@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from regionplot.settings.remote_path import RemotePath, is_address
+from regionplot.settings.named_files import NamedFileError, named_file
 from regionplot.text import plain_text, without_secrets
 
 if TYPE_CHECKING:
@@ -74,7 +74,10 @@ def find_asset(path: Path, name: str | None, *, allows_remote: bool) -> Asset | 
         raise StacError(f"{path}: a STAC {kind} is not read; give the path or the address of one item")
     item = _item(path, document)
     key = _chosen(path, item.assets, name)
-    place = _located(path, key, str(item.assets[key].href), allows_remote=allows_remote)
+    try:
+        place = named_file(path, str(item.assets[key].href), allows_remote=allows_remote)
+    except NamedFileError as error:
+        raise StacError(f"{path}: the asset {plain_text(key, 60)!r} is {error}") from None
     time = item.datetime
     return Asset(place, key, None if time is None else time.replace(tzinfo=time.tzinfo or UTC).astimezone(UTC))
 
@@ -139,31 +142,3 @@ def _is_raster(asset: Any) -> bool:
     kind, place = str(asset.media_type or "").lower(), str(asset.href).partition("?")[0].lower()
     is_kind = any(each in kind for each in _TYPES) if kind else place.endswith(_SUFFIXES)
     return is_kind and (_DATA in roles or not roles & _OTHER_ROLES)
-
-
-def _located(item: Path, key: str, href: str, *, allows_remote: bool) -> Path:
-    """Return the path of an asset, whose address can be relative to the item."""
-    where = f"{item}: the asset {plain_text(key, 60)!r}"
-    if isinstance(item, RemotePath) and not is_address(href):
-        href = item.joined(href)
-    if is_address(href):
-        path = RemotePath.of(href)
-        if not allows_remote:
-            cure = "allow remote rasters: --allow-remote, or allow_remote = true in [raster]"
-            raise StacError(f"{where} is {path}; {cure}")
-        return path
-    shown = plain_text(without_secrets(href))
-    if isinstance(item, RemotePath) or "://" in href or href.startswith(("/vsi", "file:")):
-        raise StacError(f"{where} is {shown}, which is not read; give the path of the raster itself")
-    folder = item.resolve().parent
-    try:
-        real = (folder / href).resolve()
-        is_file = real.exists()
-    except (OSError, ValueError, RuntimeError):
-        raise StacError(f"{where} is {shown}, which is not the path of a file") from None
-    if not real.is_relative_to(folder):
-        cure = "move the item, or give the path of the raster itself"
-        raise StacError(f"{where} is {shown}, which is not below the folder of the item; {cure}")
-    if not is_file:
-        raise StacError(f"{where} is {shown}, but there is no such file")
-    return real

@@ -108,9 +108,9 @@ def test_products_can_draw_several_assets(tmp_path: Path, run_command: Callable[
 @pytest.mark.parametrize(
     ("href", "problem"),
     [
-        ("../outside.tif", "not below the folder of the item"),
-        ("/etc/passwd", "not below the folder of the item"),
-        ("file:///etc/passwd", "not read"),
+        ("../outside.tif", "not below the folder of item.json"),
+        ("/etc/passwd", "not below the folder of item.json"),
+        ("file:///etc/passwd", "not below the folder of item.json"),
         ("/vsicurl/file:///etc/passwd", "not read"),
         ("https://me:pw@example.org/a.tif?sig=TOPSECRET", "--allow-remote"),
         ("s3://bucket/a.tif", "--allow-remote"),

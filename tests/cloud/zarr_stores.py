@@ -45,8 +45,8 @@ def write(folder: Path, data: xr.Dataset, version: int = 3, *, consolidated: boo
     return path
 
 
-def values_of(path: Path, **keys: Any) -> Any:
-    source = open_source(RasterSettings(path=path, **keys))
+def values_of(path: Path | str, **keys: Any) -> Any:
+    source = open_source(RasterSettings.model_validate({"path": path, **keys}))
     return read_window(source, source.describe().geometry.full_window)[0]
 
 
