@@ -29,6 +29,11 @@ from regionplot.settings.selection import TimeChoice
 from regionplot.system.files import Fingerprint
 from regionplot.text import plain_text, without_secrets
 
+_CURES = {
+    "set it with .rio.write_crs": 'set crs = "EPSG:..." in [raster]',
+    "set a transform with .rio.write_transform": "add a coordinate for each dimension to the store",
+}
+
 
 @dataclass(frozen=True)
 class ZarrSource:
@@ -62,7 +67,7 @@ class ZarrSource:
             is_even = grid.values.strides == (0, 0)  # the cells of an uneven grid are repeated
             source = grid if is_even else ArraySource.of(data.load())
         except RasterError as error:
-            raise RasterError(f"{path}: {error}") from None
+            raise RasterError(f"{path}: {_with_cures(str(error))}") from None
         info = _described(source.info, settings)
         if not is_even:
             return replace(source, info=info)
@@ -193,6 +198,13 @@ def _opened(settings: RasterSettings, fingerprint: Fingerprint) -> xr.DataArray:
 
         data = data.rio.write_crs(parse_crs(settings.crs).to_wkt())
     return data
+
+
+def _with_cures(message: str) -> str:
+    """Return a message about an array of xarray with cures for a store."""
+    for method, cure in _CURES.items():
+        message = message.replace(method, cure)
+    return message
 
 
 def _text(error: Exception) -> str:

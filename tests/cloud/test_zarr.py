@@ -95,6 +95,16 @@ def test_links_in_a_store_are_refused(tmp_path: Path) -> None:
         open_source(RasterSettings(path=path))
 
 
+def test_a_store_without_a_crs_or_coordinates_is_refused_with_a_cure(tmp_path: Path) -> None:
+    data = dataset()
+    for name in ("y", "x"):
+        data[name].attrs = {}
+    with pytest.raises(RasterError, match=r'the array has no CRS; set crs = "EPSG:..." in \[raster\]'):
+        open_source(RasterSettings(path=write(tmp_path, data.rename(y="j", x="i"))))
+    with pytest.raises(RasterError, match="add a coordinate for each dimension to the store"):
+        open_source(RasterSettings(path=write(tmp_path, data.drop_vars(["y", "x"])), crs="EPSG:4326"))
+
+
 def test_other_faults_are_reported(tmp_path: Path) -> None:
     folder = tmp_path / "empty.zarr"
     folder.mkdir()
