@@ -276,6 +276,9 @@ SOURCES = Registry(
     "regionplot.inputs",
     Interface("regionplot.inputs.source.RasterSource", ("open",), of_instance=("describe", "read")),
     zarr="zarr:ZarrSource",
+    json="zarr:ZarrSource",
+    parq="zarr:ZarrSource",
+    parquet="zarr:ZarrSource",
 )
 STEPS = Registry(
     "regionplot.steps",

@@ -31,10 +31,11 @@ from regionplot.cli.render_once import Prepared, import_for_drawing, render_once
 from regionplot.cli.request import Request
 from regionplot.cli.spawned import run_in_spawned_process
 from regionplot.cli.start import describe_ending
-from regionplot.errors import RegionplotError
+from regionplot.errors import RasterError, RegionplotError
 from regionplot.inputs.arrival import Arrivals
 from regionplot.runs.identity import mark_of
 from regionplot.settings.config import Config
+from regionplot.settings.stac import StacError, with_file
 from regionplot.shared.load import preload_layers
 from regionplot.system.code import imported_libraries, library_version, source_files
 from regionplot.system.files import Fingerprint
@@ -136,14 +137,20 @@ class _Watcher:
         assert self._raster is not None, "there is a raster"
         self._input_files = (*_files_of_functions(self._config), *self._config.regions.tracks.values())
         self._inputs = self._fingerprints()
-        config = _with_raster(self._config, self._raster)
-        if hasattr(os, "fork"):
-            self._layers = self._layers or _preload_layers(config)
-            code = _run_in_fork(self._request, Prepared(config, self._layers, self._record_name(), self._settings))
-        else:
-            code = run_in_spawned_process(self._request, config)
+        try:
+            code = self._draw_raster(_with_raster(self._config, self._raster))
+        except RasterError as error:  # of a STAC item
+            click.echo(f"regionplot: {error_text(str(error))}", err=True)
+            code = error.exit_code
         pause = next(self._pauses, None) if code else None
         self._retry_at = float("inf") if pause is None else time.monotonic() + pause
+
+    def _draw_raster(self, config: Config) -> int:
+        """Draw the maps in another process, and return its exit code."""
+        if not hasattr(os, "fork"):
+            return run_in_spawned_process(self._request, config)
+        self._layers = self._layers or _preload_layers(config)
+        return _run_in_fork(self._request, Prepared(config, self._layers, self._record_name(), self._settings))
 
     def _record_name(self) -> str | None:
         """Return the name of the record of the runs. Return None if the program has changed since the watcher began.
@@ -186,10 +193,18 @@ def _with_raster(config: Config, path: Path) -> Config:
     """Return the settings with the path of a raster instead of a pattern.
 
     Settings with several products or times are returned unchanged: the run finds their files itself.
+
+    Raises
+    ------
+    RasterError
+        If the path is that of a STAC item from which no raster can be chosen.
     """
     if config.has_fields:
         return config
-    return config.model_copy(update={"raster": config.raster.model_copy(update={"path": path})})
+    try:
+        return config.model_copy(update={"raster": with_file(config.raster, path)})
+    except StacError as error:
+        raise RasterError(str(error)) from None
 
 
 def _files_of_functions(config: Config) -> tuple[Path, ...]:

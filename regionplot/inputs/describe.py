@@ -45,8 +45,8 @@ from regionplot.inputs.remote import has_changing_name
 from regionplot.inputs.reordered import ReorderedDataset, can_read, read_positions
 from regionplot.inputs.samples import Source, samples_of, with_changes
 from regionplot.inputs.source import RasterInfo, RasterSource
+from regionplot.inputs.stores import is_store
 from regionplot.inputs.unpacked import unpack
-from regionplot.inputs.zarr_checks import is_store
 from regionplot.registry import SOURCES
 from regionplot.settings.raster import RasterSettings
 from regionplot.text import plain_text
@@ -228,8 +228,9 @@ class OpenGrid:
         scale, offset = float(dataset.scales[band - 1]), float(dataset.offsets[band - 1])
         if settings.mask_and_scale:
             scale, offset = usable_scaling(self.path, scale, offset)
-        description, tags = describe_band(dataset, band, self.path), band_tags(dataset, band, self.path)
+        tags = band_tags(dataset, band, self.path)
         is_plain = (scale, offset) == (1, 0)
+        description = describe_band(dataset, band, self.path, settings.valid_time)
         flags = NO_FLAGS if table or not is_plain else self._flags(tags, description, stored)
         return RasterInfo(
             path=self.path,
@@ -364,9 +365,8 @@ def subdataset_variable(name: str, path: Path) -> str:
 
 def _stated_range(tags: Mapping[str, str]) -> tuple[float, float]:
     """Return the valid range that attributes state, without a check against the cells."""
-    limits = (tags.get("valid_range") or "{},{}".format(tags.get("valid_min", ""), tags.get("valid_max", ""))).split(
-        ","
-    )
+    text = tags.get("valid_range") or "{},{}".format(tags.get("valid_min", ""), tags.get("valid_max", ""))
+    limits = text.split(",")
     if len(limits) != len(EVERYTHING):
         return EVERYTHING
     with suppress(ValueError):

@@ -11,6 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from regionplot.errors import InputError, RasterError
+from regionplot.inputs.stores import is_store
 from regionplot.inputs.unpacked import DRIVERS, is_compressed, unpacked
 from regionplot.settings.remote_path import is_remote
 from regionplot.settings.vrt_path import is_vrt
@@ -51,6 +52,10 @@ def raster_driver(path: Path) -> str:
     """
     if is_vrt(path):
         return "VRT"  # `inputs.virtual` checks it before GDAL opens a copy
+    if is_store(path):  # `inputs.describe` then has it read by `inputs.zarr`
+        raise RasterError(
+            f"{path}: Zarr stores and references can only be the raster of maps; convert them to a GeoTIFF"
+        )
     start = read_start(path, RasterError)
     if is_compressed(path):
         file = unpacked(path)

@@ -58,13 +58,15 @@ def band_tags(dataset: Any, band: int, path: Path) -> dict[str, str]:
     return tags
 
 
-def describe_band(dataset: Any, band: int, path: Path) -> Mapping[str, object]:
+def describe_band(dataset: Any, band: int, path: Path, valid_time: datetime | None = None) -> Mapping[str, object]:
     """Return the fields of a band that titles and labels can use. See `RasterInfo.description`.
 
     Parameters
     ----------
     dataset, band, path
         As for `band_tags`.
+    valid_time : datetime, optional
+        Time of the data, if the file states none.
     """
     tags = band_tags(dataset, band, path)
     variable = tags.get("NETCDF_VARNAME") or tags.get("GRIB_ELEMENT") or ""
@@ -79,7 +81,7 @@ def describe_band(dataset: Any, band: int, path: Path) -> Mapping[str, object]:
         "units": units.strip("[]"),
     }
     description: dict[str, object] = {key: plain_text(value) for key, value in text.items()}
-    time = _time(dataset, band, tags, path)
+    time = _time(dataset, band, tags, path) or valid_time
     reference = _grib_time(tags.get("GRIB_REF_TIME", "")) or parse_time(tags.get(_REFERENCE_TIME, ""))
     known = {"level": plain_text(_level(dataset, band, tags)), "time": time, "reference_time": reference}
     known["source"] = plain_text(_source(tags), _MAX_SOURCE)

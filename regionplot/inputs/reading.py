@@ -18,8 +18,8 @@ from regionplot.geo.grid import Window
 from regionplot.inputs.gdal import opened
 from regionplot.inputs.remote import with_retries
 from regionplot.inputs.source import RasterInfo, RasterSource, StoredBand
+from regionplot.inputs.stores import is_store, store_fingerprint
 from regionplot.inputs.thinning import HONORING, read_thinned
-from regionplot.inputs.zarr_checks import is_store, store_fingerprint
 from regionplot.settings.remote_path import is_remote
 from regionplot.system.files import Fingerprint
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,13 +18,21 @@ from regionplot.geo.dtypes import float_dtype
 from regionplot.geo.grid import Window
 from regionplot.inputs.array import ArraySource, rows_and_columns
 from regionplot.inputs.gdal import check_block
+from regionplot.inputs.remote import with_retries
 from regionplot.inputs.source import RasterInfo, RasterSource
-from regionplot.inputs.zarr_checks import check_store, store_fingerprint
+from regionplot.inputs.stores import is_file_of_references, store_fingerprint
+from regionplot.inputs.zarr_checks import check_store
+from regionplot.inputs.zarr_remote import remote_store
 from regionplot.settings.raster import RasterSettings
-from regionplot.settings.remote_path import is_remote
+from regionplot.settings.remote_path import RemotePath, is_remote
 from regionplot.settings.selection import TimeChoice
 from regionplot.system.files import Fingerprint
-from regionplot.text import plain_text
+from regionplot.text import plain_text, without_secrets
+
+_CURES = {
+    "set it with .rio.write_crs": 'set crs = "EPSG:..." in [raster]',
+    "set a transform with .rio.write_transform": "add a coordinate for each dimension to the store",
+}
 
 
 @dataclass(frozen=True)
@@ -46,12 +55,10 @@ class ZarrSource:
             If zarr is not installed, the store cannot be read, or the settings do not select one variable and time.
         """
         path = settings.path
-        if is_remote(path):
-            raise RasterError(f"{path}: Zarr stores are read only from local disks; copy the store")
-        fingerprint = check_store(path)
+        fingerprint = checked_fingerprint(path)
         if settings.band not in (None, 1) or settings.level is not None or settings.member is not None:
             raise RasterError(f"{path}: a Zarr store is selected by variable and time; remove band, level and member")
-        data = _opened(settings)
+        data = _opened(settings, fingerprint)
         height, width = data.shape
         if height * width > settings.max_cells:
             raise RasterError(f"{path}: the store declares {width:,} x {height:,} cells, more than [raster] max_cells")
@@ -60,7 +67,7 @@ class ZarrSource:
             is_even = grid.values.strides == (0, 0)  # the cells of an uneven grid are repeated
             source = grid if is_even else ArraySource.of(data.load())
         except RasterError as error:
-            raise RasterError(f"{path}: {error}") from None
+            raise RasterError(f"{path}: {_with_cures(str(error))}") from None
         info = _described(source.info, settings)
         if not is_even:
             return replace(source, info=info)
@@ -75,9 +82,7 @@ class ZarrSource:
         RasterError
             As for `open`.
         """
-        check_store(settings.path)
-        dataset = xr.open_dataset(settings.path, engine="zarr", chunks=None, decode_coords="all")
-        data = _variable(dataset, settings)
+        data = _variable(_dataset(settings, checked_fingerprint(settings.path)), settings)
         name = _time_dimension(data)
         return [] if name is None else sorted(set(_times(data, name)))
 
@@ -87,16 +92,21 @@ class ZarrSource:
 
     def read(self, window: Window, shape: tuple[int, int], resampling: str = "nearest") -> NDArray[Any]:  # noqa: ARG002
         """Read a window. See `RasterSource.read`. Thinning keeps the first cell of each thinned block."""
+        return with_retries(self.settings.path, lambda: self._read(window, shape))
+
+    def _read(self, window: Window, shape: tuple[int, int]) -> NDArray[Any]:
         path = self.settings.path
-        self._check_unchanged(check_store(path))  # before a library opens the store, because a codec can run code
-        data = _opened(self.settings)
+        assert self.info.fingerprint is not None, "a store has a fingerprint"
+        if not is_remote(path):  # a remote store is compared only after each read, because each check is a request
+            self._check_unchanged(checked_fingerprint(path))
+        data = _opened(self.settings, self.info.fingerprint)
         rows = window.row_off + np.arange(shape[0]) * window.height // shape[0]
         columns = window.col_off + np.arange(shape[1]) * window.width // shape[1]
         part = data[_indexer(rows), _indexer(columns)]
         try:
             cells = np.asarray(part.values)
         except Exception as error:  # codecs raise errors of many classes
-            raise RasterError(f"{path}: cannot be read: {plain_text(str(error))}") from None
+            raise RasterError(f"{path}: cannot be read: {_text(error)}") from None
         self._check_unchanged(store_fingerprint(path))
         return cells.astype(self.info.dtype, copy=False)
 
@@ -114,32 +124,73 @@ def _indexer(positions: NDArray[Any]) -> slice | NDArray[Any]:
 
 
 def _described(info: RasterInfo, settings: RasterSettings) -> RasterInfo:
-    description = {**info.description, "raster": settings.path.stem}
+    given = {} if settings.valid_time is None else {"time": settings.valid_time}
+    description = {**given, **info.description, "raster": settings.path.stem}
     kind = float_dtype(info.dtype) if settings.mask_and_scale else info.dtype
     return replace(
         info, path=settings.path, gdal_name=str(settings.path), dtype=kind, description=description, nodata=None
     )
 
 
-def _opened(settings: RasterSettings) -> xr.DataArray:
-    """Return the variable at the time of the settings as a lazy array, shape (rows, columns)."""
+def checked_fingerprint(path: Path) -> Fingerprint:
+    """Return the fingerprint of a store. The metadata of a local store are checked.
+
+    Raises
+    ------
+    RasterError
+        As for `check_store` and `store_fingerprint`.
+    """
+    return check_store(path) if _is_folder(path) else store_fingerprint(path)
+
+
+def _is_folder(path: Path) -> bool:
+    """Return True if the zarr library itself opens the store."""
+    return not is_remote(path) and path.suffix.lower() == ".zarr"
+
+
+def _store(settings: RasterSettings, fingerprint: Fingerprint) -> Any:
+    """Return a store whose metadata are checked before the zarr library reads them."""
     path = settings.path
-    try:
-        dataset = xr.open_dataset(
-            path,
-            engine="zarr",
-            chunks=None,
-            decode_coords="all",
-            mask_and_scale=settings.mask_and_scale,
+    if isinstance(path, RemotePath) and path.suffix.lower() == ".zarr":
+        return remote_store(path, settings.variable, fingerprint)
+    if not settings.allow_references:
+        raise RasterError(
+            f"{path}: kerchunk references name other files; if you trust them, set allow_references = true in [raster]"
         )
-        data = _at_time(_variable(dataset, settings), settings)
-        data = rows_and_columns(data)
-    except RasterError as error:
-        raise RasterError(str(error) if str(error).startswith(str(path)) else f"{path}: {error}") from None
-    except (ImportError, ValueError, OSError, KeyError, TypeError, NotImplementedError) as error:
+    from regionplot.inputs import references, references_parquet  # noqa: PLC0415 (few rasters are references)
+
+    module = references if is_file_of_references(path) else references_parquet
+    return module.reference_store(path, fingerprint, allows_remote=settings.allow_remote)
+
+
+def _dataset(settings: RasterSettings, fingerprint: Fingerprint) -> xr.Dataset:
+    """Return a checked store as a lazy dataset."""
+    path = settings.path
+    store: Any = path
+    options: dict[str, Any] = {}
+    if not _is_folder(path):
+        store = _store(settings, fingerprint)
+        options = {"consolidated": False}  # the metadata are given one by one
+    try:
+        return xr.open_dataset(
+            store, engine="zarr", chunks=None, decode_coords="all", mask_and_scale=settings.mask_and_scale, **options
+        )
+    except Exception as error:  # zarr and its codecs raise errors of many classes
         if not _is_installed():
             raise RasterError(f"{path}: Zarr stores need zarr: pip install zarr") from None
-        raise RasterError(f"{path}: cannot be read as a Zarr store: {plain_text(str(error))}") from None
+        raise RasterError(f"{path}: cannot be read as a Zarr store: {_text(error)}") from None
+
+
+def _opened(settings: RasterSettings, fingerprint: Fingerprint) -> xr.DataArray:
+    """Return the variable at the time of the settings as a lazy array, shape (rows, columns)."""
+    path = settings.path
+    dataset = _dataset(settings, fingerprint)
+    try:
+        data = rows_and_columns(_at_time(_variable(dataset, settings), settings))
+    except RasterError as error:
+        raise RasterError(str(error) if str(error).startswith(str(path)) else f"{path}: {error}") from None
+    except Exception as error:  # as above, for the coordinates
+        raise RasterError(f"{path}: cannot be read as a Zarr store: {_text(error)}") from None
     chunks = data.encoding.get("chunks") or ()
     check_block(path, (1, math.prod(chunks)), data.dtype.itemsize)
     if settings.crs is not None:
@@ -147,6 +198,17 @@ def _opened(settings: RasterSettings) -> xr.DataArray:
 
         data = data.rio.write_crs(parse_crs(settings.crs).to_wkt())
     return data
+
+
+def _with_cures(message: str) -> str:
+    """Return a message about an array of xarray with cures for a store."""
+    for method, cure in _CURES.items():
+        message = message.replace(method, cure)
+    return message
+
+
+def _text(error: Exception) -> str:
+    return plain_text(without_secrets(getattr(error, "strerror", None) or str(error) or type(error).__name__))
 
 
 def _is_installed() -> bool:

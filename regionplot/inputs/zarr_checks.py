@@ -1,4 +1,4 @@
-"""Check the metadata of a Zarr store on disk before a library opens it.
+"""Check the metadata of a Zarr store before a library opens it.
 
 A codec can run code (`pickle`), and a link can lead to another folder.
 """
@@ -25,17 +25,13 @@ _CODECS = frozenset(
     }
 )
 """Codecs that only compute."""
-_MAX_METADATA = 64 * 2**20
+MAX_METADATA = 64 * 2**20
+"""Maximum size of one object of metadata in bytes."""
 _MAX_FILES = 2_000_000
 
 
-def is_store(path: Path) -> bool:
-    """Return True if a path has the suffix of Zarr stores, and is a folder."""
-    return path.suffix.lower() == ".zarr" and path.is_dir()
-
-
 def check_store(path: Path) -> Fingerprint:
-    """Check the metadata of a Zarr store, and return its fingerprint. See `store_fingerprint`.
+    """Check the metadata of a Zarr store, and return its fingerprint. See `folder_fingerprint`.
 
     Parameters
     ----------
@@ -56,11 +52,11 @@ def check_store(path: Path) -> Fingerprint:
         raise RasterError(f"{path}: {error.strerror or error}") from None
     if not metadata:
         raise RasterError(f"{path}: the folder is not a Zarr store, because it holds no metadata of Zarr")
-    return store_fingerprint(path)
+    return folder_fingerprint(path)
 
 
-def store_fingerprint(path: Path) -> Fingerprint:
-    """Return the fingerprint of a Zarr store: facts about all its files together. Their contents are not read.
+def folder_fingerprint(path: Path) -> Fingerprint:
+    """Return the fingerprint of a folder: facts about all its files together. Their contents are not read.
 
     Raises
     ------
@@ -95,16 +91,47 @@ def _files(folder: str | Path) -> Iterator[os.DirEntry[str]]:
 
 def _check_metadata(path: Path, entry: os.DirEntry[str]) -> None:
     name = f"{path}: {Path(entry.path).relative_to(path)}"
-    if entry.stat().st_size > _MAX_METADATA:
+    if entry.stat().st_size > MAX_METADATA:
+        raise RasterError(f"{name}: the metadata are too large")
+    checked_document(name, Path(entry.path).read_bytes())
+
+
+def is_metadata(key: str) -> bool:
+    """Return True if a key of a Zarr store is that of metadata, not that of a chunk."""
+    return key.rpartition("/")[2] in _METADATA or key.rpartition("/")[2] == ".zattrs"
+
+
+def is_plain_key(key: str) -> bool:
+    """Return True if a key leads to no other place than below the store."""
+    return {"", ".", ".."}.isdisjoint(key.split("/"))
+
+
+def checked_document(name: str, content: bytes) -> Any:
+    """Return metadata of a Zarr store, which can name codecs only if these only compute.
+
+    Parameters
+    ----------
+    name : str
+        Name of the store and of the metadata, for messages.
+    content : bytes
+        The metadata in JSON.
+
+    Raises
+    ------
+    RasterError
+        If the metadata are damaged or too large, or name another codec.
+    """
+    if len(content) > MAX_METADATA:
         raise RasterError(f"{name}: the metadata are too large")
     try:
-        document = json.loads(Path(entry.path).read_bytes())
+        document = json.loads(content)
         for codec in _codecs(document):
             if codec.removeprefix("numcodecs.") not in _CODECS:
                 shown = plain_text(codec, 40)
                 raise RasterError(f"{name}: the codec {shown!r} is not allowed; write the store without it")
     except (ValueError, RecursionError):
         raise RasterError(f"{name}: the metadata are damaged") from None
+    return document
 
 
 def _codecs(document: Any) -> Iterator[str]:

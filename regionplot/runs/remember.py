@@ -12,7 +12,7 @@ from regionplot import sample
 from regionplot.executors.choose import executor_class
 from regionplot.inputs.drivers import raster_driver
 from regionplot.inputs.remote import has_changing_name
-from regionplot.inputs.zarr_checks import is_store
+from regionplot.inputs.stores import is_store
 from regionplot.regions.features import is_vector_file
 from regionplot.registry import EXECUTORS, LAYERS, WRITERS
 from regionplot.runs.certainty import are_local, is_up_to_date, with_certain_raster
@@ -75,7 +75,7 @@ class RunMemory:
             The task that drew the maps. None if no map was drawn.
         """
         path = config.raster.path
-        if has_changing_name(path) or is_store(path):
+        if has_changing_name(path) or is_store(path) or config.raster.asset is not None:
             return
         marks = self._certain_marks(str(config.raster.path))
         if marks is None or not (is_up_to_date(report) and _is_plain(config, report)):

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from regionplot.errors import ConfigError, InputError
+from regionplot.settings.base import MISSING_FILE
 from regionplot.settings.config import PRODUCTS, Config
 from regionplot.settings.document import Document
 from regionplot.settings.messages import config_error
@@ -157,6 +158,13 @@ def _keys(tables: Tables) -> Iterator[tuple[str, str]]:
         yield from ((name, str(key)) for key in table) if isinstance(table, Mapping) else [(name, "")]
 
 
+def _placed(detail: ErrorDetails) -> ErrorDetails:
+    """Return a fault with its key. The section checks the path of the raster when it knows all keys."""
+    if detail["type"] == MISSING_FILE and detail["loc"] == ("raster",):
+        detail["loc"] = ("raster", "path")
+    return detail
+
+
 def validated(
     places: Places, tables: dict[str, Any], raster_path: RasterPath
 ) -> tuple[Config | None, ConfigError | InputError | None]:
@@ -184,7 +192,7 @@ def validated(
         try:
             config = Config.model_validate(rest, context={RASTER_PATH: raster_path}).with_places(places)
         except ValidationError as error:
-            found = error.errors(include_url=False)
+            found = [_placed(each) for each in error.errors(include_url=False)]
             details += [each for each in found if not details or (each["loc"] and each["type"] != "missing")]
             details = details[:_MAX_FAULTS]
             raster_path = RasterPath.PATTERN

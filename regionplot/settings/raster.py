@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+from datetime import UTC, datetime
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, model_validator
 from pydantic_core import PydanticCustomError
 
 from regionplot import sample
@@ -17,6 +18,7 @@ from regionplot.settings.field import FieldSettings
 from regionplot.settings.patterns import Pattern, Series
 from regionplot.settings.remote_path import RemotePath, is_address, is_remote
 from regionplot.settings.selection import TimeItem, parse_choice
+from regionplot.settings.stac import StacError, with_file
 from regionplot.text import one_line, path_hint
 
 RASTER_PATH = "raster_path"
@@ -72,6 +74,11 @@ def _check_name(text: str) -> str:
     return text
 
 
+def _in_utc(time: datetime | None) -> datetime | None:
+    """Return a time in UTC. A time without an offset is in UTC."""
+    return None if time is None else time.replace(tzinfo=time.tzinfo or UTC).astimezone(UTC)
+
+
 class RasterSettings(Section):
     """The raster that the maps show."""
 
@@ -82,9 +89,15 @@ class RasterSettings(Section):
     `/vsis3/bucket/snow.tif`."""
     allow_vrt: Annotated[bool, NOT_IN_DIGEST] = False
     """Allow `path` to be a VRT whose sources are GeoTIFF files in its folder or below."""
+    allow_references: Annotated[bool, NOT_IN_DIGEST] = False
+    """Allow `path` to be kerchunk references. They name files in their folder or below, or remote objects if
+    `allow_remote` is true."""
     path: Annotated[Path, BeforeValidator(resolve_path), NOT_IN_DIGEST]
     """Raster file: GeoTIFF, COG, NetCDF, GRIB2 and others. May contain `{run:%Y%m%d%H}` and wildcards. A
     path with `{time:%Y%m%d%H}` names a series of files, one for each time."""
+    asset: Annotated[Text | None, NOT_IN_DIGEST] = None
+    """Key of the raster in a STAC item, if `path` is that of an item. Default: the only raster, or the only raster with
+    the role `data`."""
     settle: Annotated[float, Field(ge=0, le=86_400), NOT_IN_DIGEST] = 2.0
     """Seconds without a change after which a file counts as complete."""
     band: int | Text | None = None
@@ -100,6 +113,8 @@ class RasterSettings(Section):
     ] = None
     """Times to draw, from the time axis of the file or from a series of files: `all`, `latest`, a number from 0, a
     slice such as `0:8`, a time such as `2026-03-10T06:00`, or a list."""
+    valid_time: Annotated[datetime | None, Field(strict=False), AfterValidator(_in_utc), NOT_IN_DIGEST] = None
+    """Time of the data, such as `2026-03-10T06:00`, if the raster states none. Default: the time of the STAC item."""
     level: Annotated[float | Text | None, NOT_IN_DIGEST] = None
     """Level of the band, such as `500 hPa` or 500."""
     levels: Annotated[
@@ -121,6 +136,18 @@ class RasterSettings(Section):
     """Raster to subtract, such as `{ path = "analysis.tif" }`. Keys that are not given are those of this table."""
     max_cells: Annotated[int, Field(ge=1, le=2**62), NOT_IN_DIGEST] = 10_000_000_000
     """Maximum number of cells. Larger grids are rejected before any cell is read."""
+
+    @model_validator(mode="after")
+    def _find_asset(self, info: ValidationInfo) -> Self:
+        """Replace the path of a STAC item by that of its raster, if the path is resolved now."""
+        if (info.context or {}).get(RASTER_PATH) is RasterPath.PATTERN:
+            return self
+        try:
+            found = with_file(self, self.path)
+        except StacError as error:
+            raise PydanticCustomError(MISSING_FILE, "{problem}", {"problem": one_line(str(error))}) from None
+        self.__dict__.update({name: getattr(found, name) for name in ("path", "asset", "valid_time")})
+        return self
 
     @property
     def selects_band(self) -> bool:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import parse_qsl, quote, urljoin, urlsplit
 
 from regionplot.text import without_secrets
 
@@ -20,6 +20,8 @@ _SCHEMES = {"s3": "/vsis3/", "gs": "/vsigs/", "az": "/vsiaz/"}
 """GDAL's file system for each scheme of object storage."""
 _WEB = ("http", "https")
 _ADDRESS = re.compile(rf"({'|'.join([*_SCHEMES, *_WEB])}):/{{1,2}}(?=[^/])", re.ASCII | re.IGNORECASE)
+ROOT_METADATA = ("zarr.json", ".zmetadata", ".zgroup")
+"""Objects that a Zarr store can begin with. The first of them that exists is read."""
 _KEPT = "%/:=&?~#+!$,;'@()*[]"
 """Characters of an address that are not encoded."""
 _SIGNING = re.compile(
@@ -101,16 +103,49 @@ class RemotePath(_Path):
         """Return True. See `exists`."""
         return True
 
+    def below(self, key: str) -> RemotePath:
+        """Return the path of an object below this path, such as a chunk of a Zarr store. The query stays.
+
+        Examples
+        --------
+        >>> RemotePath.of("https://example.org/snow.zarr?sig=x").below("zarr.json").gdal_name
+        '/vsicurl/https://example.org/snow.zarr/zarr.json?sig=x'
+        """
+        is_web = self._address.startswith(_WEB)
+        place, mark, query = self._address.partition("?") if is_web else (self._address, "", "")
+        return RemotePath.of(f"{place.rstrip('/')}/{quote(key, safe='/') if is_web else key}{mark}{query}")
+
+    def joined(self, reference: str) -> str:
+        """Return the address of an object that another object names relative to itself. The query is left out.
+
+        Examples
+        --------
+        >>> RemotePath.of("s3://bucket/a/item.json").joined("../b/snow.tif")
+        's3://bucket/b/snow.tif'
+        """
+        scheme, _, rest = self._address.partition(":")
+        target = urljoin(f"http:{rest}", reference)  # `urljoin` does not know the schemes of object storage
+        return f"{scheme}:{target.partition(':')[2]}" if target.startswith("http:") else target
+
+    @property
+    def is_store(self) -> bool:
+        """True if the path is that of a Zarr store or of references in Parquet, which consist of many objects."""
+        return self.suffix.lower() in (".zarr", ".parq", ".parquet")
+
     def stat(self, **_: Any) -> Any:
         """Return size, time and ETag of the object. This asks the server each time.
+
+        The facts about a Zarr store are those about the metadata of all its variables, or of its root.
 
         Raises
         ------
         OSError
             If there is no such object, or the server does not answer.
         """
-        from regionplot.system.remote_objects import stat_object  # noqa: PLC0415 (imports GDAL)
+        from regionplot.system.remote_objects import stat_first, stat_object  # noqa: PLC0415 (imports GDAL)
 
+        if self.is_store:
+            return stat_first([self.below(key).gdal_name for key in ROOT_METADATA])
         return stat_object(self.gdal_name)
 
     def open(self, *_: Any, **__: Any) -> Any:

@@ -20,6 +20,7 @@ from regionplot.settings.field import FieldSettings
 from regionplot.settings.patterns import Series
 from regionplot.settings.raster import RasterSettings
 from regionplot.settings.selection import LATEST, TimeChoice
+from regionplot.settings.stac import StacError, with_file
 from regionplot.settings.vrt_path import allowed_vrt
 
 _MAX_FIELDS = 10_000
@@ -230,4 +231,7 @@ def _chosen_positions(choice: TimeChoice, times: Sequence[datetime], where: obje
 
 def _with_file(raster: RasterSettings, path: Path, time: str | None = None) -> RasterSettings:
     file = allowed_vrt(path) if raster.allow_vrt else path
-    return raster.model_copy(update={"path": file, "time": time})
+    try:
+        return with_file(raster, file).model_copy(update={"time": time})
+    except StacError as error:
+        raise RasterError(str(error)) from None

@@ -12,7 +12,9 @@ import hashlib
 import io
 import json
 import os
+import re
 import stat
+from collections.abc import Sequence
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from functools import cache
@@ -31,6 +33,14 @@ _OPTIONS = {
     "GDAL_INGESTED_BYTES_AT_OPEN": "32768",  # a COG has its header and the places of its tiles there
     "CPL_VSIL_NETWORK_STATS_ENABLED": "YES",
 }
+
+
+_INGESTED = {"GDAL_INGESTED_BYTES_AT_OPEN": str(2**20)}
+"""Object storage returns a small object with the answer to the request for its size."""
+_KEY_NOT_FOUND = 8
+"""GDAL's number of the error for a missing object in object storage."""
+_MISSING = re.compile(r"HTTP response code: (404|410)\b|BlobNotFound|NoSuchKey")
+"""Messages of GDAL for a missing object. Other errors, such as lost connections, do not mean that it is missing."""
 
 
 class RemoteStat(NamedTuple):
@@ -99,6 +109,10 @@ def _library() -> Any:
         "VSICurlClearCache": (None, []),
         "VSICurlPartialClearCache": (None, [text]),
         "VSIFOpenL": (pointer, [text, text]),
+        "VSIFOpenExL": (pointer, [text, text, ctypes.c_int]),
+        "VSIErrorReset": (None, []),
+        "VSIGetLastErrorNo": (ctypes.c_int, []),
+        "VSIGetLastErrorMsg": (text, []),
         "VSIFReadL": (size, [pointer, size, size, pointer]),
         "VSIFSeekL": (ctypes.c_int, [pointer, number, ctypes.c_int]),
         "VSIFTellL": (number, [pointer]),
@@ -112,10 +126,10 @@ def _library() -> Any:
     return library
 
 
-def _env(name: str) -> Any:
+def _env(name: str, **more: str) -> Any:
     import rasterio  # noqa: PLC0415 (imports GDAL)
 
-    return rasterio.Env(**remote_options(name))
+    return rasterio.Env(**{**remote_options(name), **more})
 
 
 def network_use() -> NetworkUse:
@@ -158,6 +172,25 @@ def stat_object(name: str) -> RemoteStat:
         changed = int(parsedate_to_datetime(time_text).timestamp() * 1e9)
     number = int.from_bytes(hashlib.sha256(tag.encode()).digest()[:8], "little") if tag else 0
     return RemoteStat(int(size) if size.isdecimal() else 0, changed, number)
+
+
+def stat_first(names: Sequence[str]) -> RemoteStat:
+    """Return size, time and ETag of the first object that exists.
+
+    Parameters
+    ----------
+    names : sequence of str
+        GDAL's names of objects.
+
+    Raises
+    ------
+    OSError
+        If none of the objects exists, or the server does not answer.
+    """
+    for name in names[:-1]:
+        with suppress(OSError):
+            return stat_object(name)
+    return stat_object(names[-1])
 
 
 def _header(headers: Any, key: str) -> str:
@@ -219,3 +252,71 @@ def open_object(name: str) -> io.BufferedReader:
         If there is no such object, or the server does not answer.
     """
     return io.BufferedReader(_Reader(name))
+
+
+def read_object(name: str, start: int = 0, stop: int | None = None, *, limit: int) -> bytes | None:
+    """Read a range of bytes of an object, or all its bytes.
+
+    Parameters
+    ----------
+    name : str
+        GDAL's name of the object.
+    start : int
+        First byte. A negative number counts from the end.
+    stop : int, optional
+        Byte after the last one. Default: the size of the object.
+    limit : int
+        Maximum number of bytes to return.
+
+    Returns
+    -------
+    bytes or None
+        None if the server states that there is no such object.
+
+    Raises
+    ------
+    OSError
+        If the object cannot be read, or more bytes than the limit are asked for.
+    """
+    library = _library()
+    with _env(name, **(_INGESTED if (start, stop) == (0, None) else {})):
+        library.VSIErrorReset()
+        handle = library.VSIFOpenExL(name.encode(), b"rb", 1)
+        if not handle:
+            message = (library.VSIGetLastErrorMsg() or b"").decode("utf-8", "replace")
+            if library.VSIGetLastErrorNo() == _KEY_NOT_FOUND or _MISSING.search(message):
+                return None
+            raise OSError(errno.EIO, message or "the server does not answer")
+        try:
+            return _bytes_of(handle, start, stop, limit)
+        finally:
+            library.VSIFCloseL(handle)
+
+
+def _bytes_of(handle: Any, start: int, stop: int | None, limit: int) -> bytes:
+    """Return a range of the bytes of an open object."""
+    library = _library()
+    library.VSIFSeekL(handle, 0, os.SEEK_END)
+    size = int(library.VSIFTellL(handle))
+    first = max(0, size + start) if start < 0 else min(start, size)
+    count = max(0, (size if stop is None else min(stop, size)) - first)
+    if count > limit:
+        raise OSError(errno.EFBIG, f"the object has {count:,} bytes, more than {limit:,}")
+    library.VSIFSeekL(handle, first, os.SEEK_SET)
+    buffer = bytearray(count)
+    target = (ctypes.c_char * count).from_buffer(buffer)
+    if int(library.VSIFReadL(target, 1, count, handle)) != count:
+        raise OSError(errno.EIO, "the server ended its answer early, or does not answer")
+    del target
+    return bytes(buffer)
+
+
+def forget_objects(name: str) -> None:
+    """Remove the kept parts of an object, and of all objects whose names begin with its name and a slash.
+
+    Parameters
+    ----------
+    name : str
+        GDAL's name of the object.
+    """
+    _library().VSICurlPartialClearCache(name.encode())

@@ -10,11 +10,20 @@ from collections.abc import Iterator
 import pytest
 
 
+async def _finish_tasks() -> None:
+    """Wait for the other chunks of a read that has failed."""
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
 @pytest.fixture(autouse=True)
 def no_threads() -> Iterator[None]:
     """End the threads of zarr and fsspec, because a process with threads cannot fork in later tests."""
     yield
     if "zarr.core.sync" in sys.modules:
+        loop = sys.modules["zarr.core.sync"].loop[0]
+        if loop is not None:
+            asyncio.run_coroutine_threadsafe(_finish_tasks(), loop).result(5)
         sys.modules["zarr.core.sync"].cleanup_resources()
     asyn = sys.modules.get("fsspec.asyn")
     if asyn is not None and asyn.iothread[0] is not None:

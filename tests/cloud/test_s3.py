@@ -12,11 +12,12 @@ from unittest import mock
 
 import numpy as np
 import pytest
+from PIL import Image
 
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "AKIDTOPSECRET", "AWS_SECRET_ACCESS_KEY": "TOPSECRET", "AWS_REGION": "us-east-1"}
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def endpoint() -> Iterator[str]:
     server_module = pytest.importorskip("moto.server", reason="needs moto[server]")
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
@@ -26,17 +27,22 @@ def endpoint() -> Iterator[str]:
     server.stop()
 
 
-@pytest.mark.slow
-def test_a_raster_in_a_bucket_is_drawn_and_no_credential_is_written(
-    tmp_path: Path, write_raster: Any, endpoint: str, run_command: Callable[..., Any]
-) -> None:
+@pytest.fixture
+def client(endpoint: str) -> Iterator[Any]:
     import boto3
 
-    raster = write_raster(np.arange(20, dtype=np.int16).reshape(4, 5))
     with mock.patch.dict(os.environ, CREDENTIALS):
         client = boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1")
         client.create_bucket(Bucket="maps")
-        client.upload_file(str(raster), "maps", "in/snow.tif")
+        yield client
+
+
+@pytest.mark.slow
+def test_a_raster_in_a_bucket_is_drawn_and_no_credential_is_written(
+    tmp_path: Path, write_raster: Any, endpoint: str, client: Any, run_command: Callable[..., Any]
+) -> None:
+    raster = write_raster(np.arange(20, dtype=np.int16).reshape(4, 5))
+    client.upload_file(str(raster), "maps", "in/snow.tif")
     (tmp_path / "regions.csv").write_text("name,west,east,south,north\na,-100,-98,47,49\n")
     options = (
         "--raster",
@@ -65,3 +71,33 @@ def test_a_raster_in_a_bucket_is_drawn_and_no_credential_is_written(
     missing = run_command(tmp_path, "regions.csv", *options[2:], "--raster", "s3://maps/none.tif", **environment)
     assert missing.returncode == 3
     assert "s3://maps/none.tif: there is no such object" in missing.stderr
+
+
+@pytest.mark.slow
+def test_zarr_stores_and_a_cog_in_a_bucket_give_the_same_pixels(
+    tmp_path: Path, endpoint: str, client: Any, run_command: Callable[..., Any]
+) -> None:
+    pytest.importorskip("zarr", minversion="3")
+    from zarr_stores import dataset, write, write_cog
+
+    environment = {"XDG_CACHE_HOME": str(tmp_path / "cache"), **CREDENTIALS, "AWS_ENDPOINT_URL": endpoint}
+    (tmp_path / "regions.csv").write_text("name,west,east,south,north\na,-109,-105,45,48\n")
+    settings = '[raster]\npath = "{path}"\nallow_remote = true\n[map]\nstyle = "plain"\nsize = [240, 200]\n[colors]\n'
+    settings += 'label = "snow"\nlevels = [0, 900, 1800, 2400]\n[run]\nstart_method = "serial"\n'
+    client.upload_file(str(write_cog(tmp_path)), "maps", "cog/snow.tif")
+    for version in (2, 3):
+        folder = write(tmp_path, dataset(), version, chunks=(8, 10))
+        for file in (each for each in folder.rglob("*") if each.is_file()):
+            client.upload_file(str(file), "maps", f"v{version}/snow.zarr/{file.relative_to(folder).as_posix()}")
+    maps = {}
+    for place in ("cog/snow.tif", "v2/snow.zarr", "v3/snow.zarr"):
+        (tmp_path / "regionplot.toml").write_text(settings.format(path=f"s3://maps/{place}"))
+        done = run_command(tmp_path, "regions.csv", "-v", "-o", place[:3], "--log-file", "log.txt", **environment)
+        assert done.returncode == 0, done.stderr
+        manifest = (tmp_path / place[:3] / "manifest.json").read_text()
+        assert "TOPSECRET" not in manifest + done.stdout + done.stderr + (tmp_path / "log.txt").read_text()
+        assert json.loads(manifest)["run"]["network"]["bytes"] < 50_000, manifest
+        maps[place] = Image.open(tmp_path / place[:3] / "a.png").convert("RGB").tobytes()
+    assert len(set(maps.values())) == 1
+    again = run_command(tmp_path, "regions.csv", "-o", "v3/", **environment)
+    assert "1 unchanged" in again.stdout

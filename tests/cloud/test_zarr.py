@@ -3,66 +3,27 @@
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import rasterio
-import xarray as xr
-from affine import Affine
 from PIL import Image
+from zarr_stores import VALUES, dataset, values_of, write, write_cog
 
 from regionplot.errors import RasterError, RasterReplacedError
 from regionplot.geo.grid import Window
 from regionplot.inputs.describe import open_source, raster_times
-from regionplot.inputs.source import read_window
 from regionplot.settings.raster import RasterSettings
 
 zarr = pytest.importorskip("zarr")
-ROWS, COLUMNS = 40, 60
-VALUES = np.arange(ROWS * COLUMNS, dtype=np.float32).reshape(ROWS, COLUMNS)
-VALUES[3, 4] = np.nan
-
-
-def dataset(times: int = 0, *, south_up: bool = False, step: float = 0.25) -> xr.Dataset:
-    y = 50 - step * (np.arange(ROWS) + 0.5)
-    x = -110 + step * (np.arange(COLUMNS) + 0.5)
-    values = VALUES[::-1] if south_up else VALUES
-    attributes = {"units": "kg m-2", "long_name": "Snow"}
-    places = {"y": y[::-1] if south_up else y, "x": x}
-    kinds = {"y": {"standard_name": "latitude", "units": "degrees_north"}, "x": {"standard_name": "longitude"}}
-    kinds["x"]["units"] = "degrees_east"
-    coordinates = {name: (name, place, kinds[name]) for name, place in places.items()}
-    if not times:
-        return xr.Dataset({"snow": (("y", "x"), values, attributes)}, coordinates)
-    days = np.datetime64("2026-01-01", "ns") + np.arange(times) * np.timedelta64(1, "D")
-    cube = np.stack([values + number for number in range(times)])
-    return xr.Dataset({"snow": (("time", "y", "x"), cube, attributes)}, {"time": days, **coordinates})
-
-
-def write(folder: Path, data: xr.Dataset, version: int = 3, **encoding: Any) -> Path:
-    path = folder / "snow.zarr"
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        data.to_zarr(path, mode="w", zarr_format=version, encoding={"snow": {"chunks": None, **encoding}})
-    return path
-
-
-def values_of(path: Path, **keys: Any) -> Any:
-    source = open_source(RasterSettings(path=path, **keys))
-    return read_window(source, source.describe().geometry.full_window)[0]
 
 
 @pytest.mark.parametrize("version", [2, 3])
 def test_a_store_and_a_cog_give_the_same_pixels(tmp_path: Path, run_command: Callable[..., Any], version: int) -> None:
     write(tmp_path, dataset(), version, chunks=(16, 16))
-    profile = {"driver": "COG", "width": COLUMNS, "height": ROWS, "count": 1, "dtype": "float32", "nodata": np.nan}
-    place = Affine(0.25, 0, -110, 0, -0.25, 50)
-    with rasterio.open(tmp_path / "snow.tif", "w", crs="EPSG:4326", transform=place, **profile) as target:
-        target.write(VALUES, 1)
+    write_cog(tmp_path)
     (tmp_path / "regions.csv").write_text("name,west,east,south,north\na,-109,-99,42,48\n")
     more = '[map]\nstyle = "plain"\nsize = [240, 200]\n[colors]\nlabel = "snow"\n'
     more += 'levels = [0, 900, 1800, 2400]\n[run]\nstart_method = "serial"\n'
@@ -132,6 +93,16 @@ def test_links_in_a_store_are_refused(tmp_path: Path) -> None:
     (path / "snow" / "link").symlink_to(tmp_path)
     with pytest.raises(RasterError, match="links, pipes or devices"):
         open_source(RasterSettings(path=path))
+
+
+def test_a_store_without_a_crs_or_coordinates_is_refused_with_a_cure(tmp_path: Path) -> None:
+    data = dataset()
+    for name in ("y", "x"):
+        data[name].attrs = {}
+    with pytest.raises(RasterError, match=r'the array has no CRS; set crs = "EPSG:..." in \[raster\]'):
+        open_source(RasterSettings(path=write(tmp_path, data.rename(y="j", x="i"))))
+    with pytest.raises(RasterError, match="add a coordinate for each dimension to the store"):
+        open_source(RasterSettings(path=write(tmp_path, data.drop_vars(["y", "x"])), crs="EPSG:4326"))
 
 
 def test_other_faults_are_reported(tmp_path: Path) -> None:

@@ -170,6 +170,7 @@ def test_all_fields_marked_not_in_digest_are_listed_here() -> None:
     raster = {f"raster.{name}" for name in ("path", "cycle", "settle", "max_cells", "prepared", "inputs")}
     raster |= {"raster.time", "raster.level", "raster.member"}  # they choose the cells, which are in the digest
     raster |= {"raster.levels", "raster.allow_remote", "raster.allow_vrt"}  # runs ignore levels; the others only allow
+    raster |= {"raster.allow_references", "raster.asset", "raster.valid_time"}  # the time is in the title
     regions = {f"regions.{name}" for name in RegionSettings.model_fields}  # the extent of each region is in the digest
     found = {place for place, field in _fields(Config) if NOT_IN_DIGEST in field.metadata}
     functions = {"map.draw", "map.decorate", "map.load", "map.files"}  # their content is in the digest

@@ -1,0 +1,59 @@
+"""Find files that inputs name. They must be in the folder of the input or below, or remote objects that are allowed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from regionplot.settings.remote_path import RemotePath, is_address
+from regionplot.text import plain_text, without_secrets
+
+ALLOW_REMOTE = "allow remote rasters: --allow-remote, or allow_remote = true in [raster]"
+
+
+class NamedFileError(ValueError):
+    """The reason why a file that an input names is not read. The message does not name the input."""
+
+
+def named_file(owner: Path, name: str, *, allows_remote: bool) -> Path:
+    """Return the path of a file that an input names.
+
+    Parameters
+    ----------
+    owner : Path
+        The input. Names are relative to it.
+    name : str
+        A path, an address of a remote object, or a `file:` address.
+    allows_remote : bool
+        True if the settings allow remote rasters.
+
+    Returns
+    -------
+    Path
+        A `RemotePath`, or an existing path in the folder of the input or below, also if links are followed.
+
+    Raises
+    ------
+    NamedFileError
+        If the name is none of these. If the input is a remote object, and the name is that of a local file.
+    """
+    if isinstance(owner, RemotePath) and not is_address(name):
+        name = owner.joined(name)
+    shown = plain_text(without_secrets(name), 200)
+    if is_address(name):
+        if not allows_remote:
+            raise NamedFileError(f"{shown}; {ALLOW_REMOTE}")
+        return RemotePath.of(name)
+    local = name.removeprefix("file://")
+    if isinstance(owner, RemotePath) or "://" in local or local.startswith(("/vsi", "file:")):
+        raise NamedFileError(f"{shown}, which is not read")
+    folder = owner.resolve().parent
+    try:
+        real = (folder / local).resolve()
+        is_there = real.exists()
+    except (OSError, ValueError, RuntimeError):
+        raise NamedFileError(f"{shown}, which is not the path of a file") from None
+    if not real.is_relative_to(folder) or str(real).startswith("/vsi"):
+        raise NamedFileError(f"{shown}, which is not below the folder of {plain_text(owner.name)}; move one of them")
+    if not is_there:
+        raise NamedFileError(f"{shown}, but there is no such file")
+    return real
