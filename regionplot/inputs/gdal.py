@@ -7,12 +7,14 @@ fetched.
 
 from __future__ import annotations
 
+import importlib
 import re
+import sys
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from types import MappingProxyType
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 from regionplot.errors import RasterError
@@ -22,6 +24,7 @@ from regionplot.inputs.hdf5 import check_hdf5
 from regionplot.inputs.hdf5_errors import silence_hdf5
 from regionplot.inputs.remote import gdal_name, options_for
 from regionplot.system.guard import reading
+from regionplot.system.lazy_import import imported_on_first_use
 from regionplot.system.threads import GLOBALS_LOCK
 from regionplot.text import plain_text, without_secrets
 
@@ -41,6 +44,16 @@ _MAX_BLOCK_SIZE = 2**30
 """Maximum size of a block in bytes. GDAL decodes a whole block to read one of its cells."""
 
 
+def import_rasterio() -> ModuleType:
+    """Import rasterio and GDAL, and return rasterio.
+
+    rasterio imports boto3 if it is installed, which takes 0.1 s. It uses boto3 only for the keys of Amazon S3, so boto3
+    is imported when these keys are needed.
+    """
+    with nullcontext() if "rasterio" in sys.modules else imported_on_first_use("boto3"):
+        return importlib.import_module("rasterio")
+
+
 def gdal_options(**more: str | int) -> Any:
     """Return a context manager that sets the GDAL options of this package.
 
@@ -49,9 +62,7 @@ def gdal_options(**more: str | int) -> Any:
     **more : str or int
         Further GDAL options, by name, and other values for these options.
     """
-    import rasterio  # noqa: PLC0415 (imports GDAL)
-
-    return rasterio.Env(**{**OPTIONS, **more})
+    return import_rasterio().Env(**{**OPTIONS, **more})
 
 
 @contextmanager
@@ -111,8 +122,7 @@ def open_raster(path: Path, name: str | None = None, open_options: Mapping[str, 
     RasterError
         If the format is not allowed, the file refers to other files, or GDAL cannot open the file.
     """
-    import rasterio  # noqa: PLC0415 (imports GDAL)
-
+    rasterio = import_rasterio()
     driver = raster_driver(path)
     with gdal_errors(path, "cannot be read as a raster"):
         if (reference := path_in_raster(path)) is not None:
@@ -156,8 +166,7 @@ def open_own_raster(path: Path) -> Any:
     -------
     rasterio.DatasetReader
     """
-    import rasterio  # noqa: PLC0415 (imports GDAL)
-
+    rasterio = import_rasterio()
     with GLOBALS_LOCK, warnings.catch_warnings():
         warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
         return rasterio.open(path, driver="GTiff", sharing=False, **_WITHOUT_PLACE["GTiff"])

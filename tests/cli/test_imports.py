@@ -21,7 +21,7 @@ from warm_start import WarmProcess
 
 LARGE = {
     "pandas", "pyogrio", "xarray", "rioxarray", "cartopy", "matplotlib.pyplot", "rich", "dask", "distributed", "scipy",
-    "netCDF4", "h5py", "numexpr", "pint",
+    "netCDF4", "h5py", "numexpr", "pint", "botocore",
 }  # fmt: skip
 RECORD_IMPORTS = """
 import os, sys

@@ -24,7 +24,7 @@ XARRAY = {"inputs/dataarray.py", "inputs/array.py", "inputs/memory.py", "inputs/
 
 
 def opens_a_raster(source: str) -> bool:
-    """Return True if code calls `rasterio.open`, or imports `open` from rasterio."""
+    """Return True if code calls `rasterio.open`, or imports `open` from rasterio. See `inputs.gdal.import_rasterio`."""
     nodes = list(ast.walk(ast.parse(source)))
     names = {name for node in nodes for name in _names_of_rasterio(node)}
     return any(_is_open(node, names) for node in nodes)
@@ -33,6 +33,8 @@ def opens_a_raster(source: str) -> bool:
 def _names_of_rasterio(node: ast.AST) -> Iterator[str]:
     if isinstance(node, ast.Import):
         yield from (name.asname or "rasterio" for name in node.names if name.name.partition(".")[0] == "rasterio")
+    if isinstance(node, ast.Assign) and "import_rasterio" in ast.unparse(node.value):
+        yield from (target.id for target in node.targets if isinstance(target, ast.Name))
 
 
 def _is_open(node: ast.AST, names: set[str]) -> bool:

@@ -1,0 +1,52 @@
+"""A package that another library imports is executed only when it is used."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+
+import pytest
+
+from regionplot.system.lazy_import import imported_on_first_use
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return the name of a package that imports a module of its own."""
+    folder = tmp_path / "large_package"
+    folder.mkdir()
+    (folder / "__init__.py").write_text("from large_package.part import VALUE\n")
+    (folder / "part.py").write_text("VALUE = 7\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "modules", dict(sys.modules))
+    return folder.name
+
+
+def test_a_package_is_imported_when_an_attribute_is_used(package: str) -> None:
+    with imported_on_first_use(package):
+        module = importlib.import_module(package)
+    assert not {package, f"{package}.part"} & set(sys.modules)
+    assert module.VALUE == 7
+    assert f"{package}.part" in sys.modules
+    assert importlib.import_module(package) is not module, "other modules import the package itself"
+
+
+def test_attributes_and_modules_can_be_used_during_the_import(package: str) -> None:
+    with imported_on_first_use(package):
+        module = importlib.import_module(package)
+        assert module.VALUE == 7
+        assert importlib.import_module(f"{package}.part").VALUE == 7
+    assert sys.modules[package].VALUE == 7
+
+
+def test_a_package_that_is_imported_stays_as_it_is(package: str) -> None:
+    module = importlib.import_module(package)
+    with imported_on_first_use(package):
+        assert importlib.import_module(package) is module
+    assert sys.modules[package] is module
+
+
+def test_a_missing_package_still_cannot_be_imported() -> None:
+    with imported_on_first_use("no_such_package"), pytest.raises(ModuleNotFoundError):
+        importlib.import_module("no_such_package")
