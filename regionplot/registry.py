@@ -227,6 +227,7 @@ LAYERS = Registry(
             "wants_values",
             "ignores_raster",
             "mark_types",
+            "has_usual_texts",
             "wants_shapes",
             "label_order",
             "reach",

@@ -9,8 +9,6 @@ from typing import get_args
 from regionplot.colors.choose import Coloring
 from regionplot.colors.colormaps import colors_of
 from regionplot.colors.names import is_color, rgba_of
-from regionplot.colors.readable import hidden_line, unreadable
-from regionplot.colors.swatches import swatches_of
 from regionplot.errors import ConfigError, Place, Problem
 from regionplot.settings.base import IS_COLOR
 from regionplot.settings.config import Config
@@ -91,6 +89,9 @@ def reading_problems(coloring: Coloring, config: Config) -> Iterator[Problem]:
     config : Config
         Settings whose `[colors]` name no file and no scale of the package.
     """
+    from regionplot.colors.readable import hidden_line, unreadable  # noqa: PLC0415 (only the command `check` needs it)
+    from regionplot.colors.swatches import swatches_of  # noqa: PLC0415
+
     swatches, order = swatches_of(coloring, config)
     for message in unreadable(swatches, order):
         yield Problem(f"{message}; choose other colors, such as a scale in docs/colors.md", Place(section="colors"))

@@ -10,9 +10,7 @@ from regionplot.colors.base import Scale
 from regionplot.colors.choose import Coloring
 from regionplot.colors.classes import Classes, ClassScale
 from regionplot.colors.colormaps import ColormapColors, colors_of
-from regionplot.colors.intervals import IntervalScale
 from regionplot.colors.numbers import ColorScale, sample_of
-from regionplot.colors.truecolor import TrueColorScale
 from regionplot.colors.units import Conversion, needed_conversion
 from regionplot.inputs.color_tables import RgbBands
 from regionplot.settings.config import Config
@@ -44,6 +42,8 @@ def scale_of(
         case Classes() as classes:
             return ClassScale.of(classes, config)
         case RgbBands() as bands:
+            from regionplot.colors.truecolor import TrueColorScale  # noqa: PLC0415 (most rasters are numbers)
+
             return TrueColorScale(bands, config.map.background)
         case _:
             return _number_scale(config, cells, colormap, needed_conversion(units, config.colors.units))
@@ -53,9 +53,11 @@ def _number_scale(
     config: Config, cells: NDArray[Any] | None, colormap: ColormapColors | None, units: Conversion
 ) -> Scale:
     """Return the scale of a raster that is drawn as numbers."""
+    if not config.colors.is_ramp and config.colors.norm != "quantile":
+        return ColorScale.of(config, cells, colormap, units)
+    from regionplot.colors.intervals import IntervalScale  # noqa: PLC0415 (few scales have such intervals)
+
     if config.colors.is_ramp:
         return IntervalScale.of_stops(config, units)
-    if config.colors.norm == "quantile":
-        assert cells is not None, "the values determine the limits of a continuous scale"
-        return IntervalScale.of_quantiles(config, units, sample_of(cells), colormap or colors_of(config))
-    return ColorScale.of(config, cells, colormap, units)
+    assert cells is not None, "the values determine the limits of a continuous scale"
+    return IntervalScale.of_quantiles(config, units, sample_of(cells), colormap or colors_of(config))

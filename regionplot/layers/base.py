@@ -84,6 +84,9 @@ class Layer(Protocol):
     mark_types: ClassVar[frozenset[type]] = frozenset({object})
     """Types of the marks that `draw` can yield. `object`: any. A layer without `Rectangle` and `Text` is asked for its
     marks only once per map. A class that overrides `draw` must set this field again."""
+    has_usual_texts: ClassVar[bool] = False
+    """True if the texts on the sheet are titles, numbers and units, so that `render.bare_canvas` can draw them. A class
+    that overrides `draw` must set this field again."""
 
     label_order: ClassVar[int] = 0
     """Order in which layers place labels and symbols that must not overlap (`Sheet.placer`). 0: before all others, or

@@ -16,7 +16,6 @@ from regionplot.geo.extent import PanelGrid
 from regionplot.inputs.vector_layers import VectorLayer, start_layer
 from regionplot.layers.base import LoadContext, settings_digest
 from regionplot.layers.class_key import key_marks, key_room
-from regionplot.layers.label_points import attribute
 from regionplot.layers.vector_file import VectorFileLayer
 from regionplot.settings.base import Color, Text
 from regionplot.settings.vector import ClassSettings
@@ -202,7 +201,8 @@ def _geometries(vectors: VectorLayer) -> int:
 
 def _check_attribute(settings: FeatureSettings, context: LoadContext) -> None:
     """Raise ConfigError if the file has no attribute `color_by`."""
-    from regionplot.inputs.feature_table import start_table  # noqa: PLC0415 (only faulty settings need it)
+    from regionplot.inputs.feature_table import start_table  # noqa: PLC0415 (few settings name an attribute)
+    from regionplot.layers.label_points import attribute  # noqa: PLC0415
 
     _, read = start_table(settings.model_copy(update={"where": ""}), context.crs, context.cache)
     attribute(read(), settings.color_by, f"{settings.path}: [[features]] color_by")

@@ -167,6 +167,7 @@ class GraticuleWithMargin(Graticule):
 
     ignores_raster: ClassVar[bool] = True
     mark_types: ClassVar[frozenset[type]] = frozenset({Path, Text, Rectangle})
+    has_usual_texts: ClassVar[bool] = True
 
     @override
     def draw(self, sheet: Sheet) -> Iterator[PanelMark | SheetMark]:

@@ -76,6 +76,7 @@ class Missing(Layer):
     zorder: ClassVar[float] = 2
     ignores_raster: ClassVar[bool] = True
     mark_types: ClassVar[frozenset[type]] = frozenset({Hatch, Path, Rectangle, Text})
+    has_usual_texts: ClassVar[bool] = True
     settings: MissingSettings
     grid: GridGeometry | None
     entries: tuple[Entry, ...]

@@ -23,6 +23,7 @@ class NoDataNote(Layer):
     zorder: ClassVar[float] = 70
     ignores_raster: ClassVar[bool] = True
     mark_types: ClassVar[frozenset[type]] = frozenset({Text})
+    has_usual_texts: ClassVar[bool] = True
     key: str = "no data"
 
     @classmethod

@@ -60,6 +60,7 @@ class ScaleBar(Layer):
     zorder: ClassVar[float] = 98
     ignores_raster: ClassVar[bool] = True
     mark_types: ClassVar[frozenset[type]] = frozenset({Rectangle, Text})
+    has_usual_texts: ClassVar[bool] = True
     settings: ScaleBarSettings
     key: str
     entries: tuple[Entry, ...] = ()

@@ -168,6 +168,11 @@ def can_yield(layer: Layer, kinds: Iterable[type]) -> bool:
     return any(issubclass(kind, declared) for kind in kinds for declared in types)
 
 
+def has_usual_texts(layer: Layer) -> bool:
+    """Return True if a layer draws no texts on the sheet but titles, numbers and units."""
+    return bool(_declared(layer, "has_usual_texts", False))
+
+
 def _declared(layer: Layer, name: str, default: Any) -> Any:
     """Return an attribute of the class that defines `draw`. An attribute of its base class describes another `draw`."""
     return vars(_class_with_draw(layer)).get(name, default)

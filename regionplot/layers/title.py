@@ -47,6 +47,7 @@ class Title(Layer):
     zorder: ClassVar[float] = 90
     ignores_raster: ClassVar[bool] = True
     mark_types: ClassVar[frozenset[type]] = frozenset({Text})
+    has_usual_texts: ClassVar[bool] = True
     key: str
     texts: Mapping[str, str] = field(default_factory=dict)
     """The other texts, by the name of their setting. They are the same on all maps."""

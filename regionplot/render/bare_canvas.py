@@ -19,11 +19,7 @@ from regionplot.colors.names import Rgba, rgba_of
 from regionplot.fonts import files_of
 from regionplot.layers.base import Layer
 from regionplot.layers.features import Features
-from regionplot.layers.graticule import GraticuleWithMargin
-from regionplot.layers.missing import Missing
-from regionplot.layers.no_data import NoDataNote
-from regionplot.layers.scale_bar import ScaleBar
-from regionplot.layers.stack import can_yield
+from regionplot.layers.stack import can_yield, has_usual_texts
 from regionplot.layers.title import Title
 from regionplot.render.compiled import CompiledModules
 from regionplot.render.drawn_marks import NEEDS_AXES, PanelArtists
@@ -47,8 +43,6 @@ _SUBPIXELS = 0x40
 """FreeType's units per pixel."""
 _BEFORE = {"left": 0.0, "center": 0.5, "right": 1.0}
 """Part of a text that lies before its position, by alignment."""
-_USUAL_LAYERS = (Title, NoDataNote, GraticuleWithMargin, ScaleBar, Missing)
-"""Layers whose texts on the sheet are usual. Maps with the note "no data" are RGB images."""
 _USUAL_SIGNS = {"°", "−"}
 """Characters that all usual fonts have, in addition to ASCII."""
 
@@ -60,13 +54,13 @@ def draws_usual_marks(layers: Iterable[Layer]) -> bool:
 
 def draws_usual_texts(layers: Iterable[Layer]) -> bool:
     """Return True if layers draw no texts on the sheet but titles, numbers and units."""
-    return not any(can_yield(layer, (Text,)) and not isinstance(layer, _USUAL_LAYERS) for layer in layers)
+    return not any(can_yield(layer, (Text,)) and not has_usual_texts(layer) for layer in layers)
 
 
 def _draws_others(layer: Layer) -> bool:
     if isinstance(layer, Features):
         return layer.vectors.points.size > 0
-    return can_yield(layer, (*NEEDS_AXES, Markers, Shade, Text)) and not isinstance(layer, _USUAL_LAYERS)
+    return can_yield(layer, (*NEEDS_AXES, Markers, Shade, Text)) and not has_usual_texts(layer)
 
 
 def are_usual(titles: Iterable[str], style: Style) -> bool:

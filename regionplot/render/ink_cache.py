@@ -25,7 +25,7 @@ from regionplot.layers.title import Title, title_of
 from regionplot.render.code import code_digest, font_files
 from regionplot.render.ink import Covered, PanelInk, panel_type
 from regionplot.render.ink_files import Part, ink_folder, read_frame, read_panel_ink, read_sheet_ink
-from regionplot.render.palette import Palette, has_dark_colors, hatch_of, layers_with_light
+from regionplot.render.palette import has_dark_colors, hatch_of, layers_with_light
 from regionplot.render.sheets import Style
 from regionplot.render.sparse import sparse_arrays, sparse_image
 from regionplot.settings.base import digest_items
@@ -36,6 +36,8 @@ from regionplot.writers.base import Bytes
 
 if TYPE_CHECKING:
     from hashlib import _Hash
+
+    from regionplot.render.palette import Palette
 
 logger = logging.getLogger(__name__)
 _DIGITS = 32

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from itertools import pairwise
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from regionplot.layers.base import Layer
 from regionplot.layers.stack import can_yield, ignore_raster
 from regionplot.render.drawn_marks import DrawnMarks, PanelArtists
 from regionplot.render.ink import Covered, PanelInk, labeled_pixels
-from regionplot.render.palette import PACKED_WHITE, WHITE, Palette, has_dark_colors, layers_with_light
+from regionplot.render.palette import PACKED_WHITE, WHITE, has_dark_colors, layers_with_light
 from regionplot.render.sheets import Style
 from regionplot.sheet.layout import POINTS_PER_INCH, Box
 from regionplot.sheet.marks import Label, Rectangle, SheetMark, Text
@@ -26,6 +26,9 @@ from regionplot.sheet.sheet import Sheet
 from regionplot.sheet.view import View
 from regionplot.system.stopwatch import Stopwatch
 from regionplot.writers.base import Bytes
+
+if TYPE_CHECKING:
+    from regionplot.render.palette import Palette
 
 _FEW = 3
 """Maximum number of marks on a sheet that are drawn one by one. Equal rectangles are then drawn once for all maps."""

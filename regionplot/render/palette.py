@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,16 +25,17 @@ from regionplot.colors.base import PaletteScale, Scale
 from regionplot.colors.names import rgba_of
 from regionplot.errors import ConfigError
 from regionplot.layers.base import Layer
-from regionplot.layers.missing import Missing
-from regionplot.layers.shading import Shading
-from regionplot.layers.stack import ignore_raster
+from regionplot.layers.stack import can_yield, ignore_raster
 from regionplot.render.ink import no_hatch
-from regionplot.render.mixed_palette import MixedPalette
 from regionplot.render.sheets import Style
-from regionplot.render.tones import TonePalette
 from regionplot.sheet.lightness import DARK, luminance
-from regionplot.sheet.marks import INK, Hatch
+from regionplot.sheet.marks import INK, Hatch, Shade
 from regionplot.writers.base import Bytes, make_writer
+
+if TYPE_CHECKING:
+    from regionplot.layers.shading import Shading
+    from regionplot.render.mixed_palette import MixedPalette
+    from regionplot.render.tones import TonePalette
 
 _SIZE = 256
 _FRAME_SHADES = 16
@@ -77,7 +78,7 @@ class ShadedPalette:
         ink = ink_of_layers(layers)
         if ink is None or not isinstance(scale, PaletteScale):
             return None
-        rows = np.unique(scale.palette[:, :3], axis=0)
+        rows, _ = np.unique(scale.palette[:, :3], axis=0, return_index=True)  # without indices, it imports `numpy.ma`
         shades = (_SIZE - len(scale.palette) - 1 - _FRAME_SHADES) // len(rows)
         if not scale.is_classed or shades < _MIN_SHADES:
             return None
@@ -101,7 +102,8 @@ class ShadedPalette:
         return cls(table, shaded.astype(np.uint8), framed.astype(np.uint8), channel)
 
 
-Palette = ShadedPalette | MixedPalette | TonePalette
+if TYPE_CHECKING:
+    Palette = ShadedPalette | MixedPalette | TonePalette
 
 
 def nearest_rows(pixels: Bytes, colors: Bytes) -> Bytes:
@@ -161,12 +163,20 @@ def adapts_palette(style: Style) -> bool:
 
 def layers_with_light(style: Style) -> tuple[tuple[Shading, ...], tuple[Layer, ...]]:
     """Return the layers that shade the raster, and the other layers."""
+    if not any(can_yield(layer, (Shade,)) for layer in style.layers):
+        return (), tuple(style.layers)
+    from regionplot.layers.shading import Shading  # noqa: PLC0415 (few maps are shaded)
+
     lights = tuple(layer for layer in style.layers if isinstance(layer, Shading))
     return lights, tuple(layer for layer in style.layers if not isinstance(layer, Shading))
 
 
 def hatch_of(style: Style) -> Hatch | None:
     """Return the hatch over the missing cells of all maps. Return None if there is none."""
+    if not any(can_yield(layer, (Hatch,)) for layer in style.layers):
+        return None
+    from regionplot.layers.missing import Missing  # noqa: PLC0415 (few maps have a hatch)
+
     layers = (layer for layer in style.layers if isinstance(layer, Missing))
     return next((layer.hatch(style.layout.page) for layer in layers), None)
 
@@ -190,8 +200,12 @@ def palette_for(style: Style) -> Palette | None:
         return None
     palette: Palette | None = ShadedPalette.of(style.scale, style.layers, style.layout.page.ink)
     if palette is None and (use == "palette" or config.map.style != _EXACT_STYLE):
+        from regionplot.render.mixed_palette import MixedPalette  # noqa: PLC0415 (few maps need it)
+
         palette = MixedPalette.of(style.scale, style.layers, style.layout.page.ink, hatch_of(style))
     if palette is None and adapts_palette(style) and ignore_raster(layers_with_light(style)[1]):
+        from regionplot.render.tones import TonePalette  # noqa: PLC0415 (few maps need it)
+
         palette = TonePalette.of(style)
     if palette is None and use == "palette":
         raise ConfigError(

@@ -21,9 +21,8 @@ from regionplot.render.compiled import CompiledModules, compiled_modules, import
 from regionplot.render.ink import Ink, PaletteMaps
 from regionplot.render.ink_cache import InkCache
 from regionplot.render.ink_drawing import InkDrawing
-from regionplot.render.palette import hatch_of, layers_with_light, nearest_rows, palette_for
+from regionplot.render.palette import ShadedPalette, hatch_of, layers_with_light, nearest_rows, palette_for
 from regionplot.render.sheets import Style, crs_text, make_sheet, place_on_earth
-from regionplot.render.tones import ToneMaps, TonePalette
 from regionplot.shared.data import SharedData, crs_name
 from regionplot.sheet.sheet import Sheet
 from regionplot.sheet.view import View
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from regionplot.render.agg import Canvas, Drawing
+    from regionplot.render.tones import ToneMaps
 
 
 class MapRenderer:
@@ -181,9 +181,12 @@ class MapRenderer:
         """The common parts of all maps with a palette. None if the maps are RGB images."""
         if self._palette is None:
             return None
-        if isinstance(self._palette, TonePalette):
-            assert isinstance(self.style.scale, PaletteScale), "see `palette.adapts_palette`"
-            return ToneMaps(self.style.scale, self._palette, self._frame, hatch_of(self.style))
+        if not isinstance(self._palette, ShadedPalette):
+            from regionplot.render.tones import ToneMaps, TonePalette  # noqa: PLC0415 (few maps need it)
+
+            if isinstance(self._palette, TonePalette):
+                assert isinstance(self.style.scale, PaletteScale), "see `palette.adapts_palette`"
+                return ToneMaps(self.style.scale, self._palette, self._frame, hatch_of(self.style))
         rows = self._cache.frame() if self._cache else None
         if rows is None:
             rows = nearest_rows(self._frame, self._palette.colors)

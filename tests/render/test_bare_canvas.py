@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from matplotlib import ft2font
 
 from regionplot.geo.extent import Extent
 from regionplot.geo.region import Region
+from regionplot.layers.title import Title
 from regionplot.render import compiled, renderer
 from regionplot.render.agg import Canvas
 from regionplot.render.bare_canvas import draws_usual_marks, is_usual
@@ -23,6 +25,7 @@ from regionplot.render.renderer import MapRenderer
 from regionplot.settings.loading import read_config
 from regionplot.shared.data import SharedData
 from regionplot.sheet.marks import Text
+from regionplot.sheet.sheet import Sheet
 
 FONT = Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
 MODULES = CompiledModules(matplotlib.backends._backend_agg, ft2font, FONT.read_bytes())
@@ -92,6 +95,18 @@ def test_texts_that_need_no_measuring_are_usual(mark: Text, expected: bool) -> N
 @pytest.mark.parametrize(("layers", "expected"), [({}, True), ({"graticule": {}}, False)])
 def test_labels_need_matplotlib(layers: dict[str, Any], expected: bool) -> None:
     assert draws_usual_marks(shared_data(**layers).layers) is expected
+
+
+class OwnTitle(Title):
+    """A title of another package, which draws other marks."""
+
+    def draw(self, sheet: Sheet) -> Iterator[Text]:
+        yield Text(0, 0, "\N{SNOWMAN}", 10)
+
+
+def test_a_layer_of_another_package_needs_matplotlib() -> None:
+    assert draws_usual_marks([Title("key")])
+    assert not draws_usual_marks([OwnTitle("key")])
 
 
 def test_symbols_need_matplotlib(tmp_path: Path) -> None:
