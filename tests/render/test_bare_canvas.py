@@ -100,7 +100,7 @@ def test_labels_need_matplotlib(layers: dict[str, Any], expected: bool) -> None:
 class OwnTitle(Title):
     """A title of another package, which draws other marks."""
 
-    def draw(self, sheet: Sheet) -> Iterator[Text]:
+    def draw(self, _: Sheet) -> Iterator[Text]:
         yield Text(0, 0, "\N{SNOWMAN}", 10)
 
 
