@@ -27,7 +27,7 @@ from regionplot.shared.data import SharedData, crs_name
 from regionplot.sheet.sheet import Sheet
 from regionplot.sheet.view import View
 from regionplot.system.stopwatch import Stopwatch
-from regionplot.writers.base import Bytes, FigurePicture, Picture, encode, make_writer
+from regionplot.writers.base import AnyWriter, Bytes, FigurePicture, Picture, encode, make_writer
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -136,7 +136,7 @@ class MapRenderer:
         If matplotlib is imported, it draws the ink of all maps.
         """
         modules = compiled_modules()
-        if modules is None or not draws_usual_marks(layers_with_light(self.style)[1]):
+        if modules is None or not self._draws_usual_marks:
             return self._inks
         if not are_usual(titles, self.style):
             return self._inks
@@ -145,9 +145,17 @@ class MapRenderer:
     def _sheet_inks(self, title: str) -> InkDrawing:
         """Return what draws the ink on the sheet. The compiled modules draw usual texts several times as fast."""
         modules = compiled_modules() or imported_modules()
-        if modules is None or not are_usual((title,), self.style) or not draws_usual_texts(self.style.layers):
+        if modules is None or not are_usual((title,), self.style) or not self._draws_usual_texts:
             return self._inks_for((title,))
         return self._bare_inks(modules)
+
+    @cached_property
+    def _draws_usual_marks(self) -> bool:
+        return draws_usual_marks(layers_with_light(self.style)[1])
+
+    @cached_property
+    def _draws_usual_texts(self) -> bool:
+        return draws_usual_texts(self.style.layers)
 
     def _bare_inks(self, modules: CompiledModules) -> InkDrawing:
         if self._bare is None:
@@ -334,4 +342,9 @@ class MapRenderer:
         ConfigError
             If the format is unknown, or if it cannot store this kind of picture.
         """
-        return encode(picture, make_writer(self.style.shared.config.output, format), metadata or {})
+        writer = self._writer if format is None else make_writer(self.style.shared.config.output, format)
+        return encode(picture, writer, metadata or {})
+
+    @cached_property
+    def _writer(self) -> AnyWriter:
+        return make_writer(self.style.shared.config.output)

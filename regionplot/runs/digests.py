@@ -79,6 +79,10 @@ class MapDigests:
         return self._shared.config
 
     @cached_property
+    def _crs_of_the_grid(self) -> str:
+        return str(self._shared.info.geometry.crs.to_wkt())
+
+    @cached_property
     def descriptions(self) -> Descriptions:
         """Statistics and alternative texts of the maps, if the settings ask for them."""
         from regionplot.runs.description import Descriptions  # noqa: PLC0415 (only `[statistics]` needs it)
@@ -112,7 +116,7 @@ class MapDigests:
         view = View.of(region, crs, self._panel, config.map.fit)
         title = title_of(region, config.map, data.description)
         window = needed_window(data.info.geometry, view.panel.grown(self._reach), crs)
-        grid = (window, data.info.geometry.transform, data.info.geometry.crs.to_wkt())
+        grid = (window, data.info.geometry.transform, self._crs_of_the_grid)
         total = self._common.copy()
         total.update(repr((title, view, *font_files(title), grid)).encode())
         if crs is not data.crs:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -209,7 +210,7 @@ class RenderTask:
             self._needs == "pixels" and not self.config.panels and not self.config.map.functions and not has_own_scales
         )
 
-    @property
+    @cached_property
     def _needs(self) -> str:
         return make_writer(self.config.output).needs
 
