@@ -23,7 +23,8 @@ from regionplot.render.ink_cache import InkCache
 from regionplot.render.ink_drawing import InkDrawing
 from regionplot.render.palette import ShadedPalette, hatch_of, layers_with_light, nearest_rows, palette_for
 from regionplot.render.sheets import Style, crs_text, make_sheet, place_on_earth
-from regionplot.shared.data import SharedData, crs_name
+from regionplot.shared.data import SharedData
+from regionplot.sheet.projection import crs_name
 from regionplot.sheet.sheet import Sheet
 from regionplot.sheet.view import View
 from regionplot.system.stopwatch import Stopwatch

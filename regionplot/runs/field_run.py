@@ -55,6 +55,7 @@ from regionplot.settings.config import Config
 from regionplot.shared.data import SharedData
 from regionplot.shared.fields import Field, find_fields, select_products
 from regionplot.shared.groups import FieldLoader, OpenedField, by_raster, in_groups
+from regionplot.shared.pages import remove_unused_pages
 from regionplot.shared.series import SeriesScales
 from regionplot.shared.slot import share_fields
 from regionplot.system import failpoints
@@ -243,6 +244,8 @@ class _Drawing:
         with share_fields(loaded):
             self._draw_fields(opened)
         loaded.clear()
+        if not shares_memory:
+            remove_unused_pages()
         for each in opened:
             warn_of_new_raster(each.config.raster.path, each.plan.fingerprint)
 

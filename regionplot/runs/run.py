@@ -299,11 +299,18 @@ def _load(
         check_functions(data.config if isinstance(data, SharedData) else data, record.start_method)
         if isinstance(data, SharedData) and data.info.fingerprint is None:
             return stack.enter_context(stored(data, record.start_method)).plan
+        stack.callback(_remove_unused_pages)
         return check_inputs(data.config if isinstance(data, SharedData) else data, regions)
     shared = data if isinstance(data, SharedData) else _loaded(data, regions, layers, ahead)
     if problem := scale_problem(shared):
         logger.warning("%s", problem)
     return stack.enter_context(share_with_workers(shared)).plan
+
+
+def _remove_unused_pages() -> None:
+    from regionplot.shared.pages import remove_unused_pages  # noqa: PLC0415 (forked workers share no files)
+
+    remove_unused_pages()
 
 
 def stored(shared: SharedData, start_method: str) -> AbstractContextManager[SharedData]:

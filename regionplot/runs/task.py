@@ -99,6 +99,8 @@ class RenderTask:
 
     def unload(self) -> None:
         """Free the shared data of this process. The next task loads them again."""
+        self.idle.clear()
+        self._digests = None
         forget_shared_data()
 
     def __call__(self, job: Job) -> MapResult:

@@ -32,12 +32,13 @@ from regionplot.shared.load import (
     DrawnRaster,
     LoadedCells,
     Loading,
+    StartCells,
     array_cache,
     crs_of_layers,
     warn_of_unseen_layers,
 )
 from regionplot.shared.plan import LoadPlan, logger, plan_load
-from regionplot.sheet.projection import projection_of
+from regionplot.sheet.projection import crs_name, projection_of
 from regionplot.system import failpoints
 from regionplot.system.signals import interrupts_held
 from regionplot.system.threads import thread_pool
@@ -82,6 +83,7 @@ class SharedData(DrawingTools):
         raster: DrawnRaster | None = None,
         cells: LoadedCells | None = None,
         meanwhile: Callable[[SharedData], None] | None = None,
+        start_cells: StartCells = DrawnRaster.start,
     ) -> SharedData:
         """Load all data that the maps of a run share, and close every file.
 
@@ -104,6 +106,8 @@ class SharedData(DrawingTools):
         meanwhile : callable, optional
             Called with the data while threads read and classify the cells, so it must not look at the cells. Not called
             if the values of the cells are loaded, or if cells are given.
+        start_cells : callable
+            Starts to load the cells of a raster and a plan in the threads of a pool.
 
         Returns
         -------
@@ -120,7 +124,7 @@ class SharedData(DrawingTools):
             been run yet.
         """
         start = time.perf_counter()
-        several = cls._load_several(config, regions, plan, layers)
+        several = cls._load_several(config, regions, plan, layers, start_cells)
         if several is not None:
             return several
         failpoints.failpoint("read", config.raster.path.name)
@@ -136,7 +140,7 @@ class SharedData(DrawingTools):
         failpoints.failpoint("cells", config.raster.path.name)
         with thread_pool(MAX_READERS) as pool:  # the threads end before workers are forked
             with interrupts_held():  # so that the threads do not take signals from this thread
-                loading = raster.start(plan, pool) if cells is None else Loading.done(cells)
+                loading = start_cells(raster, plan, pool) if cells is None else Loading.done(cells)
             loaded_layers = finish_layers()
             rest = (crs, loaded_layers, info, plan, raster.coloring)
             early = None if loading.classified is None else cls(config, raster.source, loading.classified, *rest)
@@ -150,8 +154,9 @@ class SharedData(DrawingTools):
 
     @classmethod
     def _load_several(
-        cls, config: Config, regions: Sequence[Region] | None, plan: LoadPlan | None, layers: Sequence[Layer]
-    ) -> SharedData | None:
+        cls, config: Config, regions: Sequence[Region] | None, plan: LoadPlan | None, layers: Sequence[Layer],
+        start_cells: StartCells,
+    ) -> SharedData | None:  # fmt: skip
         """Load the data of several panels, products or times. Return None for settings with one raster.
 
         Raises
@@ -162,7 +167,7 @@ class SharedData(DrawingTools):
         if isinstance(config, Config) and config.panels:
             from regionplot.shared.panels import load_sheet  # noqa: PLC0415 (it imports this module)
 
-            return load_sheet(config, regions, plan, layers)
+            return load_sheet(config, regions, plan, layers, start_cells)
         if not isinstance(config, Config):
             kind = type(config).__name__
             raise ConfigError(f"the settings are of type {kind}; pass a Config from regionplot.read_config")
@@ -390,9 +395,3 @@ class SharedData(DrawingTools):
         method = self.config.raster.resampling
         step = 1 if method == "max" else max(1, int(cells_per_pixel(self.info.geometry, panel, crs)))
         return read_window(self.source, window, step, method)
-
-
-def crs_name(crs: pyproj.CRS) -> str:
-    """Return the code of a CRS, such as `EPSG:4326`, or its name if it has no code."""
-    code = crs.to_authority()
-    return crs.name if code is None else ":".join(code)

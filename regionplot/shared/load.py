@@ -40,6 +40,7 @@ from regionplot.shared.plan import LoadPlan, plan_load
 from regionplot.sheet.layout import Box
 from regionplot.sheet.view import View
 from regionplot.system.cache import ArrayCache, user_cache
+from regionplot.system.signals import interrupts_held
 
 logger = logging.getLogger(__name__)
 _PREVIEW_CELLS = 1_000_000
@@ -60,6 +61,10 @@ class LoadedCells:
     """Codes of the color scale. None if the values were loaded."""
     series: NDArray[Any] | None = None
     """Cells that determine the limits of the color scale. None if the scale does not depend on cells."""
+
+
+Reserve = Callable[[tuple[int, ...], np.dtype[Any]], NDArray[Any]]
+"""Function that returns an array with a shape and a type."""
 
 
 class Loading(NamedTuple):
@@ -129,13 +134,13 @@ class DrawnRaster:
         RasterError
             If the raster cannot be opened.
         """
-        classifier = self._classifier(plan)
+        classifier = self.classifier(plan)
         if classifier is None or not isinstance(self.source, FileSource):
             loading = pool.submit(lambda: self._with_series(self.load_values(plan), plan))
             return Loading(loading.result)
         return self._start_classes(plan.window, self.source, classifier, pool)
 
-    def _classifier(self, plan: LoadPlan) -> Classifier | None:
+    def classifier(self, plan: LoadPlan) -> Classifier | None:
         """Return the classifier of the cells, or None if the maps need the values of the cells."""
         wants_values = any(planned.wants_values for planned in all_layers(self.config))
         if (
@@ -152,7 +157,7 @@ class DrawnRaster:
         """Return the memory of the cells that a plan loads, in bytes. The cells of a class scale have one byte."""
         if plan.reads_per_map:
             return min(plan.window.cells, _PREVIEW_CELLS) * self.info.dtype.itemsize
-        classifier = self._classifier(plan)
+        classifier = self.classifier(plan)
         kind = self.info.dtype if classifier is None else np.dtype(code_type(classifier.nodata))
         return plan.window.cells * kind.itemsize
 
@@ -166,7 +171,7 @@ class DrawnRaster:
         plan : LoadPlan
             As for `start`.
         """
-        classifier = self._classifier(plan)
+        classifier = self.classifier(plan)
         if classifier is None or loaded.values is None:
             return self._with_series(loaded, plan)
         codes = np.empty(loaded.values.shape, code_type(classifier.nodata))
@@ -178,10 +183,7 @@ class DrawnRaster:
 
     def _start_classes(self, window: Window, source: FileSource, classifier: Classifier, pool: Executor) -> Loading:
         codes = np.empty((window.height, window.width), code_type(classifier.nodata))
-        reader = StripReader(
-            source.info, source.options, window, lambda cells, values: classify(values, classifier, codes[cells])
-        )
-        finish_reading = reader.start(pool)
+        finish_reading = _strip_reader(source, window, classifier, codes).start(pool)
         classified = LoadedCells(self.info.geometry.subgrid(window), codes=codes)
 
         def finish() -> LoadedCells:
@@ -190,6 +192,39 @@ class DrawnRaster:
             return classified
 
         return Loading(finish, classified)
+
+    def load_into(self, reserve: Reserve, plan: LoadPlan, pool: Executor) -> None:
+        """Load the cells that `start` loads into an array of the caller. No other array holds all cells of a file.
+
+        Parameters
+        ----------
+        reserve : callable
+            Return an array with a shape and a type.
+        plan, pool
+            As for `start`. The plan must not let each map read its own cells.
+
+        Raises
+        ------
+        RasterError
+            If the cells cannot be read.
+        """
+        classifier, window = self.classifier(plan), plan.window
+        if not isinstance(self.source, FileSource):
+            values = self.source.read(window, (window.height, window.width), "nearest")
+            reserve(values.shape, values.dtype)[...] = values
+            return
+        kind = self.info.dtype if classifier is None else np.dtype(code_type(classifier.nodata))
+        cells = reserve((window.height, window.width), kind)
+        with interrupts_held():  # so that the threads do not take signals from this thread
+            finish_reading = _strip_reader(self.source, window, classifier, cells).start(pool)
+        finish_reading()
+
+    def of_cells(self, cells: NDArray[Any], plan: LoadPlan) -> LoadedCells:
+        """Return loaded cells for an array that `load_into` has filled in this process or in another."""
+        geometry = self.info.geometry.subgrid(plan.window)
+        if self.classifier(plan) is not None:
+            return LoadedCells(geometry, codes=cells)
+        return self._with_series(LoadedCells(geometry, values=cells), plan)
 
     def load_values(self, plan: LoadPlan) -> LoadedCells:
         """Return the values of the cells that a plan loads, and the cells that determine the color scale.
@@ -230,6 +265,24 @@ class DrawnRaster:
         cells, geometry = read_window(source, plan.window, step)
         cells.flags.writeable = False
         return LoadedCells(geometry, values=cells)
+
+
+StartCells = Callable[[DrawnRaster, LoadPlan, Executor], Loading]
+"""Function that starts to load cells, such as `DrawnRaster.start`."""
+
+
+def _strip_reader(
+    source: FileSource, window: Window, classifier: Classifier | None, cells: NDArray[Any]
+) -> StripReader:
+    """Return a reader that writes the values of a window, or their classes, to an array."""
+
+    def use(place: tuple[slice, slice], values: NDArray[Any]) -> None:
+        if classifier is None:
+            cells[place] = values
+        else:
+            classify(values, classifier, cells[place])
+
+    return StripReader(source.info, source.options, window, use)
 
 
 def _check_publish(config: Config) -> None:

@@ -24,6 +24,7 @@ from regionplot.settings.base import Section
 from regionplot.settings.config import Config
 from regionplot.shared.data import SharedData
 from regionplot.shared.fields import Field
+from regionplot.shared.load import StartCells
 from regionplot.shared.plan import LoadPlan
 from regionplot.sheet.layout import Page
 
@@ -145,7 +146,11 @@ def _rgb_settings() -> Section:
 
 
 def load_sheet(
-    config: Config, regions: Sequence[Region] | None, plan: LoadPlan | None, layers: Sequence[Layer]
+    config: Config,
+    regions: Sequence[Region] | None,
+    plan: LoadPlan | None,
+    layers: Sequence[Layer],
+    start_cells: StartCells,
 ) -> SharedData:
     """Load the data of all panels of a sheet. Return the data of the first panel, with those of all panels.
 
@@ -153,7 +158,7 @@ def load_sheet(
     ----------
     config : Config
         The settings of the sheet, with those of its panels.
-    regions, plan, layers
+    regions, plan, layers, start_cells
         As for `SharedData.load`.
 
     Raises
@@ -166,7 +171,7 @@ def load_sheet(
     for row in config.panels:
         found = []
         for own in row:
-            found.append(SharedData.load(own, regions, next(plans, None), known))
+            found.append(SharedData.load(own, regions, next(plans, None), known, start_cells=start_cells))
             known += found[-1].layers
         rows.append(tuple(found))
     return combined(config, rows)

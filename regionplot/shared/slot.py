@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from regionplot.colors.effective import effective_config
+from regionplot.layers.base import Layer
 from regionplot.settings.config import Config
 from regionplot.shared.data import SharedData
 from regionplot.shared.plan import LoadPlan
@@ -53,11 +54,21 @@ def shared_data(config: Config, plan: LoadPlan, field: str = "") -> SharedData:
     found = _slot.get(field)
     if found is None or found.plan != plan or found.config not in (config, effective_config(config, found.info)):
         layers = [layer for data in _slot.values() for layer in data.layers] if field else ()
-        found = SharedData.load(config, plan=plan, layers=layers) if plan.stored is None else _stored(plan.stored)
+        found = _loaded(config, plan, layers) if plan.stored is None else _stored(plan.stored)
         _slot[field] = found
     return found
 
 
+def _loaded(config: Config, plan: LoadPlan, layers: Sequence[Layer]) -> SharedData:
+    """Load the data of this process, which has not inherited them. Processes of this host share the cells."""
+    from regionplot.shared.pages import start_shared  # noqa: PLC0415 (forked workers do not need it)
+
+    return SharedData.load(config, plan=plan, layers=layers, start_cells=start_shared)
+
+
 def forget_shared_data() -> None:
     """Free the shared data of this process, which only loaded them as a worker."""
+    from regionplot.shared.pages import remove_unused_pages  # noqa: PLC0415 (forked workers do not need it)
+
     _slot.clear()
+    remove_unused_pages()

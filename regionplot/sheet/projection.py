@@ -88,3 +88,9 @@ def _of_code(code: str) -> pyproj.CRS:
     if not is_drawable(crs):
         raise RegionError(f"column 'projection': {not_drawable(crs)}")
     return upright(crs).crs
+
+
+def crs_name(crs: pyproj.CRS) -> str:
+    """Return the code of a CRS, such as `EPSG:4326`, or its name if it has no code."""
+    code = crs.to_authority()
+    return crs.name if code is None else ":".join(code)

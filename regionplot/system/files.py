@@ -121,11 +121,16 @@ def open_own_file(path: Path) -> BufferedReader:
         If the file cannot be read, belongs to another user, or is a link, a hard link, or not a plain file.
     """
     descriptor = os.open(path, _READ | getattr(os, "O_NOFOLLOW", 0))
-    found = os.fstat(descriptor)
-    if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1 or not _is_own(found):
+    if not is_own_plain_file(descriptor):
         os.close(descriptor)
         raise PermissionError(errno.EPERM, "not a plain file of this user", str(path))
     return os.fdopen(descriptor, "rb")
+
+
+def is_own_plain_file(descriptor: int) -> bool:
+    """Return True if an open file is a plain file of this user, and has no second name."""
+    found = os.fstat(descriptor)
+    return stat.S_ISREG(found.st_mode) and found.st_nlink <= 1 and _is_own(found)
 
 
 def make_private_folder(folder: Path) -> None:
