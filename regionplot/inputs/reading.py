@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from regionplot.errors import RasterError, RasterReplacedError
 from regionplot.geo.grid import Window
+from regionplot.inputs.block_cache import block_cache
 from regionplot.inputs.gdal import opened
 from regionplot.inputs.remote import with_retries
 from regionplot.inputs.source import RasterInfo, RasterSource, StoredBand
@@ -60,7 +61,10 @@ class FileSource:
         info = self.info
         area, method = gdal_window(window), gdal_resampling(resampling, window, shape)
         options = overview_options(info, window, shape, resampling) if self.overviews is Overviews.EXACT else {}
-        with opened(info.path, info.gdal_name, options, **self.options) as dataset:
+        with (
+            opened(info.path, info.gdal_name, options, **self.options) as dataset,
+            block_cache(dataset, window, resampling),
+        ):
             if options and dataset.driver not in HONORING:
                 stored = read_thinned(dataset, [info.band], window, shape, method)[0]
             else:
