@@ -42,7 +42,8 @@ def block_cache(dataset: Any, window: Window, resampling: str) -> AbstractContex
 def _row_bytes(dataset: Any, window: Window) -> int:
     """Return the size of the blocks in one row of a window, and of some more blocks, in bytes.
 
-    A mask has one byte for each cell. If the cells of several bands are stored together, GDAL keeps the blocks of all bands.
+    A mask has one byte for each cell. If the cells of several bands are stored together, GDAL keeps the blocks of all
+    bands.
     """
     height, width = dataset.block_shapes[0]
     first, last = window.col_off // width, (window.col_off + window.width - 1) // width
