@@ -49,6 +49,13 @@ def test_the_table_of_ratios_has_one_row_for_each_case(run):
         assert all(math.isfinite(ratio) and ratio > 0 for ratio in found)
 
 
+@pytest.mark.slow
+def test_the_benchmark_of_the_memory_of_workers_has_one_row_for_each_case(run):
+    rows = re.findall(r"^ +400x272 +continuous +spawn +([12]) +(\d+) MB", run("worker_memory.py"), re.MULTILINE)
+    assert [workers for workers, _ in rows] == ["1", "2"]
+    assert all(50 < int(peak) < 2000 for _, peak in rows)
+
+
 def test_the_block_benchmark_compares_other_programs_and_measures_memory(run):
     table = run("blocks.py")
     rows = re.findall(r"^(rasterio's|rio-mucho|riogrande's).*?" + 3 * r" +([\d.]+)" + "$", table, re.MULTILINE)

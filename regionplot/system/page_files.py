@@ -106,7 +106,7 @@ class PageFolder:
     """A folder of arrays that processes of this host share. Only its owner can read it."""
 
     folder: Path
-    patience: float = 120.0
+    patience: float = 45.0
     """Seconds to wait for a process that writes the same array."""
 
     @contextmanager

@@ -81,6 +81,35 @@ def test_shared_cells_equal_the_cells_of_one_process(config, caplog, colors: dic
         np.testing.assert_array_equal(found.scale.codes(found.cells), expected.scale.codes(expected.cells))
 
 
+@pytest.mark.parametrize("kind", ["true color", "difference", "2-D coordinates", "axes"])
+def test_sources_of_other_types_are_shared(
+    make_config: Callable[..., Config], write_raster: Any, write_netcdf: Any, caplog: Any, kind: str
+) -> None:
+    caplog.set_level(logging.INFO)
+    cells = np.arange(20 * 30, dtype=np.float32).reshape(20, 30)
+    row, column = np.mgrid[:20, :30]
+    raster: dict[str, Any]
+    if kind == "true color":
+        raster = {"path": write_raster(np.stack([cells / 3] * 3).astype(np.uint8), photometric="RGB")}
+    elif kind == "difference":
+        old = write_raster(cells**2, name="old.tif")
+        raster = {"path": write_raster(cells), "minus": {"path": old}}
+    elif kind == "axes":
+        latitude = np.sqrt(np.arange(20.0)), {"units": "degrees_north"}
+        raster = {"path": write_netcdf(snow=cells, d20=latitude, d30=(np.arange(30.0), {"units": "degrees_east"}))}
+    else:
+        places = {"lat": 10 - 0.1 * row + 0.03 * column, "lon": 20 + 0.1 * column + 0.03 * row}
+        units = {"lat": {"units": "degrees_north"}, "lon": {"units": "degrees_east"}}
+        variables = {name: (values, units[name]) for name, values in places.items()}
+        raster = {"path": write_netcdf(snow=(cells, {"coordinates": "lat lon"}), **variables), "variable": "snow"}
+    own = make_config(raster=raster)
+    expected, first, second = SharedData.load(own), load(own), load(own)
+    assert len(notes(caplog, LOADED)) == len(notes(caplog, USED)) == 1
+    for found in (first, second):
+        np.testing.assert_array_equal(cells_of(found), cells_of(expected))
+        assert found.geometry == expected.geometry
+
+
 def test_only_the_owner_can_read_the_cells(config, folder: Path) -> None:
     data = load(config())
     assert [stat.S_IMODE(path.stat().st_mode) for path in (folder, *folder.iterdir())] == [0o700, 0o600]
