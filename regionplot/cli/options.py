@@ -60,6 +60,37 @@ def check_once(order: Sequence[click.Parameter]) -> None:
             raise click.UsageError(f"{max(option.opts, key=len)} is given {count} times; give it once.")
 
 
+def find_table(table: Path, *, allows_remote: bool) -> Path:
+    """Return the path of the table of regions. Copy it to the user's cache folder if it is a remote object.
+
+    Parameters
+    ----------
+    table : Path
+        The table as the user gives it.
+    allows_remote : bool
+        True if the table can be an address.
+
+    Raises
+    ------
+    RegionsError
+        If the table is an address that is not allowed, or cannot be read.
+    click.UsageError
+        As for `check_table_name`.
+    """
+    name = str(table)
+    if not exists(table) and re.match(r"[A-Za-z0-9]+:/|/vsi", name):
+        from regionplot.settings.remote_path import RemotePath, is_address  # noqa: PLC0415 (few tables are remote)
+
+        if is_address(name) and not allows_remote:
+            raise RegionsError(f"{path_text(name)}: {path_hint(name)}, or allow the address: --allow-remote")
+        if is_address(name):
+            from regionplot.cli.remote_table import local_table  # noqa: PLC0415
+
+            return local_table(RemotePath.of(name))
+    check_table_name(table)
+    return table
+
+
 def check_table_name(table: Path) -> None:
     """Check that the table is not an address, and not a misspelled command.
 

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from regionplot.cli.executors import ExecutorName
-from regionplot.cli.options import OnceCommand, check_table_name, region_options
+from regionplot.cli.options import OnceCommand, find_table, region_options
 from regionplot.system.guard import handle_signals
 
 _MAX_SECONDS = 366 * 86_400
@@ -31,7 +31,9 @@ def _check_seconds(_context: click.Context, _option: click.Parameter, seconds: f
 @click.option("-c", "--config", "config_file", metavar="FILE", type=click.Path(path_type=Path), help="Settings (TOML).")
 @click.option("--no-config", is_flag=True, help="Use no settings file.")
 @click.option("--raster", metavar="PATH", help="Raster to draw; sample:relief is built in.")
-@click.option("--allow-remote", is_flag=True, help="Allow addresses, such as s3://bucket/snow.tif, for the raster.")
+@click.option(
+    "--allow-remote", is_flag=True, help="Allow addresses, such as s3://bucket/snow.tif, for the raster and REGIONS."
+)
 @click.option("--crs", metavar="CRS", help="CRS of the raster, such as EPSG:4326, instead of the CRS in its file.")
 @click.option("--band", metavar="N|NAME", help="Band to draw: its number, or its name.")
 @click.option("--variable", metavar="NAME", help="Variable of a NetCDF or HDF5 file to draw.")
@@ -86,7 +88,7 @@ def render(**options: Any) -> int:
     from regionplot.cli.request import Request  # noqa: PLC0415
 
     watching = options.pop("watch")
-    check_table_name(options["regions"])
+    options["regions"] = find_table(options["regions"], allows_remote=options["allow_remote"])
     if options["no_config"] and options["config_file"] is not None:
         raise click.UsageError("--config and --no-config exclude each other.")
     if options["prune"] and (options["only"] or options["product"]):

@@ -22,7 +22,7 @@ from regionplot.inputs.zarr_checks import MAX_METADATA, checked_document
 from regionplot.inputs.zarr_remote import consolidated_metadata
 from regionplot.settings.remote_path import RemotePath
 from regionplot.system.files import Fingerprint
-from regionplot.system.remote_objects import read_object
+from regionplot.system.remote_objects import forget_objects, read_object
 from regionplot.text import plain_text, without_secrets
 
 _METADATA = ".zmetadata"
@@ -44,6 +44,8 @@ def _store(path: Path, _name: str, _fingerprint: Fingerprint, allows_remote: boo
         import pyarrow.parquet  # noqa: F401, PLC0415 (few rasters are references)
     except ImportError:
         raise RasterError(f"{path}: references in Parquet need pyarrow: pip install pyarrow") from None
+    if isinstance(path, RemotePath):
+        forget_objects(path.gdal_name.partition("?")[0])
     try:
         content = _content(path, _METADATA, MAX_METADATA)
     except OSError as error:

@@ -155,7 +155,8 @@ def _store(settings: RasterSettings, fingerprint: Fingerprint) -> Any:
         return remote_store(path, settings.variable, fingerprint)
     if not settings.allow_references:
         raise RasterError(
-            f"{path}: kerchunk references name other files; if you trust them, set allow_references = true in [raster]"
+            f"{path}: kerchunk references name other files; if you trust them, set allow_references = true in [raster] "
+            "(a STAC item is read only as path in [raster])"
         )
     from regionplot.inputs import references, references_parquet  # noqa: PLC0415 (few rasters are references)
 

@@ -139,8 +139,8 @@ class RasterSettings(Section):
 
     @model_validator(mode="after")
     def _find_asset(self, info: ValidationInfo) -> Self:
-        """Replace the path of a STAC item by that of its raster, if the path is resolved now."""
-        if (info.context or {}).get(RASTER_PATH) is RasterPath.PATTERN:
+        """Replace the path of a STAC item by that of its raster, if settings are read and the path is resolved now."""
+        if (info.context or {}).get(RASTER_PATH) is not RasterPath.EXISTING_FILE:
             return self
         try:
             found = with_file(self, self.path)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from range_server import RangeServer, range_server
 
-from regionplot.errors import ConfigError, InputError
+from regionplot.errors import ConfigError, InputError, RasterError
 from regionplot.inputs.describe import inspect_raster
 from regionplot.settings.config import Config
 from regionplot.settings.loading import read_config
@@ -182,3 +182,9 @@ def test_other_faults_of_the_settings_are_reported_too(tmp_path: Path) -> None:
 def test_an_asset_of_a_plain_raster_is_refused(raster: Path) -> None:
     with pytest.raises(InputError, match="not a STAC item, so it has no assets; remove asset"):
         config(raster, asset="B04")
+
+
+def test_an_item_in_another_place_is_refused(tmp_path: Path, raster: Path) -> None:
+    found = config(raster, minus={"path": str(item(tmp_path))})
+    with pytest.raises(RasterError, match=r"a STAC item is read only as path in \[raster\]"):
+        inspect_raster(found.raster)
