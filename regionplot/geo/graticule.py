@@ -38,6 +38,9 @@ _VERTEX_DISTANCE = 0.25
 _MIN_STEPS = 64
 """Minimum number of steps between the vertices of a line."""
 
+_SAME = 1e-6
+"""Maximum distance of equal points, as a fraction of their coordinates."""
+
 
 class GridLine(NamedTuple):
     """A meridian or a parallel in map coordinates."""
@@ -139,7 +142,7 @@ def grid_lines(
     columns, rows = (max(2.0, _USUAL_LINES * side / longer) for side in (panel.width, panel.height))
     if east - west >= FULL_TURN and not _has_longitudes(crs):
         west, east, columns = west, west + FULL_TURN, 2 * _USUAL_LINES
-    meridians = _multiples(west, east, _step(spacing, east - west, columns))
+    meridians = _without_repeated(_multiples(west, east, _step(spacing, east - west, columns)), south, north, crs)
     parallels = _multiples(south, north, _step(spacing, north - south, rows))
     yield from _Parallels(parallels[abs(parallels) < _POLE], _vertices(west, east), crs).lines()
     yield from _Meridians(meridians, _vertices(south, north), crs).lines()
@@ -209,6 +212,15 @@ def _multiples(first: float, last: float, step: float) -> Floats:
             f"[graticule] spacing: {step:g} degrees are {end - start + 1} lines on the map; use a larger spacing"
         )
     return np.arange(start, end + 1) * step
+
+
+def _without_repeated(meridians: Floats, south: float, north: float, crs: pyproj.CRS) -> Floats:
+    """Leave out the last meridian if it is the first one after a full turn, at the same place of the map."""
+    if meridians.size < 2 or meridians[-1] - meridians[0] < FULL_TURN - 1e-9 or _has_longitudes(crs):
+        return meridians
+    x, y = transformer(parse_crs(LONLAT), crs).transform(meridians[[0, -1]], np.full(2, (south + north) / 2))
+    size = max(abs(x[0]), abs(y[0]), 1.0)
+    return meridians[:-1] if math.hypot(x[1] - x[0], y[1] - y[0]) < _SAME * size else meridians
 
 
 def _vertices(first: float, last: float) -> Floats:

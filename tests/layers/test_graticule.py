@@ -14,7 +14,8 @@ import regionplot
 from regionplot.errors import ConfigError, RegionError
 from regionplot.geo.cartopy import parse_projection
 from regionplot.geo.crs import parse_crs, transformer
-from regionplot.geo.extent import Extent
+from regionplot.geo.extent import Extent, PanelGrid
+from regionplot.geo.graticule import grid_lines
 from regionplot.geo.region import Region
 from regionplot.layers.base import LoadContext
 from regionplot.layers.graticule import Graticule, GraticuleSettings
@@ -281,3 +282,12 @@ def test_labels_keep_their_place_in_vector_formats() -> None:
         box = texts[label.text].get_window_extent(FigureCanvasAgg(figure).get_renderer())
         assert (box.x0 + box.x1) / 2 == pytest.approx(0.72 * label.x, abs=1.5)
         assert (box.y0 + box.y1) / 2 == pytest.approx(0.72 * label.y, abs=1.5)
+
+
+@pytest.mark.parametrize(("crs", "count"), [("EPSG:3031", 12), ("ESRI:54030", 13)])
+def test_the_meridian_at_180_is_drawn_twice_only_if_it_lies_at_two_places(crs: str, count: int) -> None:
+    """It is one line around a pole, and both edges of a map of the world."""
+    extent = Extent(-5e6, 5e6, -4e6, 4e6) if crs == "EPSG:3031" else Extent(-17.1e6, 17.1e6, -8.7e6, 8.7e6)
+    lines = grid_lines(PanelGrid(extent, 1000, 800), parse_crs(crs), 30.0)
+    meridians = [line.text for line in lines if line.edges.startswith("b") and line.parts.size]
+    assert len(meridians) == count
