@@ -85,10 +85,10 @@ def test_lines_are_those_of_matplotlib(contours, levels: dict[str, Any]) -> None
 
 @pytest.mark.parametrize("crs", ["EPSG:4326", "EPSG:5070", "EPSG:3995"])
 def test_lines_of_latitude_lie_at_their_latitudes_to_half_a_pixel(load, write_raster, crs: str) -> None:
-    """The field is ten times the latitude, and the labels are latitudes plus 100."""
+    """The field is ten times the latitude, and the values of lines are latitudes plus 1."""
     latitudes = NORTH - CELL * (np.arange(80) + 0.5)
     path = write_raster(np.repeat(10 * latitudes[:, None], 160, axis=1), Affine(CELL, 0, -130, 0, -CELL, NORTH))
-    settings = {"interval": 2, "scale": 0.1, "offset": 100, "labels": False, "casing": "none"}
+    settings = {"interval": 2, "scale": 0.1, "offset": 1, "labels": False, "casing": "none"}
     own_map = {"size": [900, 600], "projection": crs}
     shared = load(raster={"path": path}, map=own_map, contours=[settings])
     sheet = make_sheet(Region("a", Extent(-100, -80, 32, 44), crs="EPSG:4326"), Style.of(shared))
@@ -98,9 +98,9 @@ def test_lines_of_latitude_lie_at_their_latitudes_to_half_a_pixel(load, write_ra
     points = points[is_shown]
     lat = transformer(sheet.crs, parse_crs("EPSG:4326")).transform(*points.T)[1]
     pixel = sheet.view.panel.pixel_height / (1 if crs == "EPSG:4326" else 111e3)
-    assert abs(lat - 2 * np.round(lat / 2)).max() < 0.5 * pixel
+    assert abs(lat + 1 - 2 * np.round((lat + 1) / 2)).max() < 0.5 * pixel
     bold = transformer(sheet.crs, parse_crs("EPSG:4326")).transform(*paths[-1].vertices.T)[1]
-    assert {int(each) for each in np.round(bold)} <= {20, 30, 40, 50}
+    assert {int(each) for each in np.round(bold)} <= {19, 29, 39, 49}
 
 
 def test_every_fifth_line_is_bold_and_all_casings_lie_below(contours) -> None:
