@@ -18,6 +18,7 @@ from typing_extensions import override
 
 from regionplot.geo.areas import project_polygons
 from regionplot.geo.centered import CenteredCRS
+from regionplot.geo.charts import has_degrees
 from regionplot.geo.clip import IndexedGeometries, clip_near_panel
 from regionplot.geo.coverage import polygons_in
 from regionplot.geo.crs import parse_crs
@@ -109,15 +110,25 @@ def _borders(polygons: Geometries, panel: PanelGrid) -> Geometries:
     is_open = ~shapely.is_closed(lines)
     joined = shapely.get_parts(shapely.line_merge(shapely.multilinestrings(lines[is_open])))
     lines = np.concatenate([lines[~is_open], joined])
-    return np.asarray(lines[shapely.length(lines) > 0], dtype=object)
+    extent, beyond = panel.extent, _BEYOND * panel.extent.width
+    near = extent.resized(extent.width + beyond, extent.height + beyond)
+    is_near = shapely.intersects(lines, shapely.box(near.xmin, near.ymin, near.xmax, near.ymax))  # no edges of clips
+    return np.asarray(lines[is_near & (shapely.length(lines) > 0)], dtype=object)
 
 
 def _projected(polygons: Geometries, source: pyproj.CRS, sheet: Sheet) -> Geometries:
-    """Return the polygons of the region in map coordinates. A centered projection needs only what the map shows."""
+    """Return the polygons of the region in map coordinates. A centered projection needs only what the map shows.
+
+    On a map in degrees, polygons on the other side of the antimeridian are moved by a full turn.
+    """
+    lonlat, panel = parse_crs(LONLAT), sheet.view.panel
     if not isinstance(sheet.crs, CenteredCRS):
-        return project_polygons(polygons, source, sheet.crs)
-    lonlat = parse_crs(LONLAT)
-    panel = sheet.view.panel
+        projected = project_polygons(polygons, source, sheet.crs)
+        if not has_degrees(sheet.crs):
+            return projected
+        extent, beyond = panel.extent, 2 * _BEYOND * panel.extent.width
+        near = extent.resized(extent.width + beyond, extent.height + beyond)
+        return np.asarray(shapely.get_parts(IndexedGeometries.of(projected).clip(near, FULL_TURN)), dtype=object)
     window = shown_window(panel, sheet.crs, lonlat, _BEYOND * panel.width)
     found = IndexedGeometries.of(project_polygons(polygons, source, lonlat)).clip(window, FULL_TURN)
     return project_areas(found, lonlat, sheet.crs, window)

@@ -158,6 +158,16 @@ def test_a_border_across_the_edge_of_the_map_has_no_break(make_config: Any) -> N
     assert len(marks_of(make_config, shapely.box(-120, 30, -80, 50), Extent(-110, -92, 34, 46))[0]) == 0
 
 
+@pytest.mark.parametrize("west", [170, -190])
+def test_areas_on_both_sides_of_the_antimeridian_are_shown(make_config: Any, west: float) -> None:
+    """The parts that touch at 180 degrees are one area with one border."""
+    shape = shapely.MultiPolygon([shapely.box(172, 50, 180, 55), shapely.box(-180, 50, -172, 55)])
+    (outside, _, border), extent = marks_of(make_config, shape, Extent(west, west + 20, 48, 58))
+    assert area_of(outside) == pytest.approx(extent.width * extent.height - 16 * 5)
+    assert int((border.codes == 1).sum()) == 1
+    assert (border.vertices[:, 0].min(), border.vertices[:, 0].max()) == (west + 2, west + 18)
+
+
 @pytest.mark.slow
 def test_many_small_polygons_that_overlap_take_little_time(make_config: Any) -> None:
     points = np.random.default_rng(1).uniform((-110, 34), (-92, 46), (8000, 2))
