@@ -150,4 +150,7 @@ def print_overlays(repeat: int, *, small: bool) -> None:
 
 
 if __name__ == "__main__":
+    from stages import single_threaded
+
+    single_threaded()
     main()

@@ -12,6 +12,7 @@ from shapely.affinity import translate
 
 from regionplot.geo.extent import FULL_TURN
 from regionplot.geo.grid import GridGeometry, Window
+from regionplot.geo.joining import united
 from regionplot.geo.linework import Geometries
 
 PARTS = 8
@@ -49,7 +50,7 @@ def covered_shares(geometry: GridGeometry, polygons: Geometries) -> NDArray[np.f
     found = np.zeros((geometry.height, geometry.width))
     if not polygons.size or not found.size:
         return found
-    whole = shapely.union_all(polygons)
+    whole = united(polygons)
     is_exact = geometry.is_axis_aligned and find_spec("exactextract") is not None
     cover = _exact if is_exact else _sampled
     for shifted in _shifted_by_turns(whole, geometry):

@@ -38,6 +38,14 @@ _VERTEX_DISTANCE = 0.25
 _MIN_STEPS = 64
 """Minimum number of steps between the vertices of a line."""
 
+_SAME = 1e-6
+"""Maximum distance of equal points, as a fraction of their coordinates."""
+
+_POLAR = 0.3
+"""Cosine of the latitude in the middle of a map, from which meridians have a larger spacing than parallels."""
+_TO_POLE, _LEAST_GAP = 30.0, 12.0
+"""Only each meridian of a multiple of 30 degrees reaches a pole. Others end where they are 12 pixels apart."""
+
 
 class GridLine(NamedTuple):
     """A meridian or a parallel in map coordinates."""
@@ -133,16 +141,42 @@ def grid_lines(
         If there are too many lines.
     """
     west, east, south, north = _limits(panel, crs)
+    between, gap = spacing, 0.0
+    if spacing is None and (_contains_pole(panel, crs, -_POLE) or _contains_pole(panel, crs, _POLE)):
+        gap = _LEAST_GAP * (north - south) / panel.height
     if spacing is None and distance is not None:
-        spacing = _nearest_step((north - south) / panel.height * distance)
+        spacing = between = _nearest_step((north - south) / panel.height * distance)
+        shrinking = math.cos(math.radians((south + north) / 2))
+        if shrinking < _POLAR and not _has_longitudes(crs):
+            between = _nearest_step(spacing / max(shrinking, 1e-3))
     longer = max(panel.width, panel.height)
     columns, rows = (max(2.0, _USUAL_LINES * side / longer) for side in (panel.width, panel.height))
     if east - west >= FULL_TURN and not _has_longitudes(crs):
         west, east, columns = west, west + FULL_TURN, 2 * _USUAL_LINES
-    meridians = _multiples(west, east, _step(spacing, east - west, columns))
+    meridians = _without_repeated(_multiples(west, east, _step(between, east - west, columns)), south, north, crs)
     parallels = _multiples(south, north, _step(spacing, north - south, rows))
     yield from _Parallels(parallels[abs(parallels) < _POLE], _vertices(west, east), crs).lines()
-    yield from _Meridians(meridians, _vertices(south, north), crs).lines()
+    for chosen, along in _to_poles(meridians, south, north, gap):
+        yield from _Meridians(chosen, along, crs).lines()
+
+
+def _to_poles(meridians: Floats, south: float, north: float, gap: float) -> Iterator[tuple[Floats, Floats]]:
+    """Yield meridians that reach the poles, and meridians that end near the poles, with the latitudes of vertices.
+
+    Parameters
+    ----------
+    meridians : ndarray
+        Longitudes.
+    south, north : float
+        Limits of the latitudes.
+    gap : float
+        Distance of two meridians at which most of them end, in degrees of latitude. 0: all reach the poles.
+    """
+    is_long = meridians % _TO_POLE == 0 if gap else np.ones(meridians.size, bool)
+    end = _POLE - gap / math.radians(float(np.diff(meridians).min(initial=_TO_POLE)))
+    for chosen, first, last in ((is_long, south, north), (~is_long, max(south, -end), min(north, end))):
+        if chosen.any() and first < last:
+            yield meridians[chosen], _vertices(first, last)
 
 
 def _limits(panel: PanelGrid, crs: pyproj.CRS) -> tuple[float, float, float, float]:
@@ -209,6 +243,15 @@ def _multiples(first: float, last: float, step: float) -> Floats:
             f"[graticule] spacing: {step:g} degrees are {end - start + 1} lines on the map; use a larger spacing"
         )
     return np.arange(start, end + 1) * step
+
+
+def _without_repeated(meridians: Floats, south: float, north: float, crs: pyproj.CRS) -> Floats:
+    """Leave out the last meridian if it is the first one after a full turn, at the same place of the map."""
+    if meridians.size < 2 or meridians[-1] - meridians[0] < FULL_TURN - 1e-9 or _has_longitudes(crs):
+        return meridians
+    x, y = transformer(parse_crs(LONLAT), crs).transform(meridians[[0, -1]], np.full(2, (south + north) / 2))
+    size = max(abs(x[0]), abs(y[0]), 1.0)
+    return meridians[:-1] if math.hypot(x[1] - x[0], y[1] - y[0]) < _SAME * size else meridians
 
 
 def _vertices(first: float, last: float) -> Floats:

@@ -1,6 +1,8 @@
-"""Join polygons that meet at their edges, but do not overlap."""
+"""Join polygons."""
 
 from __future__ import annotations
+
+from typing import cast
 
 import numpy as np
 import shapely
@@ -9,6 +11,15 @@ from numpy.typing import NDArray
 Geometries = NDArray[np.object_]
 _AREA_TOLERANCE = 1e-9
 """Maximum relative difference between the area of joined pieces and the sum of the areas of the pieces."""
+
+
+def united(polygons: Geometries) -> shapely.Geometry:
+    """Return the union of valid polygons, which can overlap.
+
+    shapely 2.1 and later join only polygons that meet. With many small polygons, this takes a tenth of the time.
+    """
+    join = getattr(shapely, "disjoint_subset_union_all", shapely.union_all)
+    return cast("shapely.Geometry", join(polygons))
 
 
 def join_pieces(pieces: Geometries, precision: float) -> shapely.Geometry:

@@ -47,7 +47,8 @@ class Arrows(WindLayer):
     @override
     def draw(self, sheet: Sheet) -> Iterator[PanelMark]:
         style = self.settings
-        found = self.wind.at_places(sheet, style.spacing, style.length / 2)
+        half = style.length / style.speed / 2
+        found = self.wind.at_places(sheet, style.spacing, lambda knots: np.stack([-half * knots, half * knots], axis=1))
         shafts, heads = arrow_shapes(found, style.length / style.speed, sheet)
         if not shafts.size:
             return

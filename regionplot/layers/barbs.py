@@ -6,18 +6,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
+import numpy as np
 from pydantic import Field as Limits
 from typing_extensions import override
 
+from regionplot.geo.crs import Floats
 from regionplot.layers.symbol_keys import SymbolKey, key_room
 from regionplot.layers.wind import WindLayer, WindSettings
 from regionplot.settings.base import Text
 from regionplot.sheet.layout import Layout, Page, Room
 from regionplot.sheet.marks import Barbs, FrameMark, PanelMark
 from regionplot.sheet.sheet import Sheet
-
-_CLEAR = 11
-"""Minimum pixels from the tip of a barb to a label."""
 
 
 class BarbSettings(WindSettings):
@@ -26,7 +25,7 @@ class BarbSettings(WindSettings):
     key_label: Text | None = None
     """Label of the key beside a short color bar. Default: name of the wind, and knots. An empty text: no key."""
     length: Annotated[float, Limits(gt=0, le=100)] = 5.6
-    """Length of a barb in points."""
+    """Size of a barb. Its line is `length`² / 2 points long, so 15.7 points by default."""
 
 
 @dataclass(frozen=True)
@@ -57,9 +56,17 @@ class WindBarbs(WindLayer):
     @override
     def draw(self, sheet: Sheet) -> Iterator[PanelMark]:
         style = self.settings
-        found = self.wind.at_places(sheet, style.spacing, _CLEAR)
+        staff = sheet.pixels(style.length**2 / 2)
+        found = self.wind.at_places(sheet, style.spacing, lambda knots: _staffs(knots, staff))
         if not found.points.size:
             return
         for color, extra in ((style.casing, 2 * style.casing_width), (style.color, 0.0)):
             if color != "none":
                 yield Barbs(found.points, found.knots, found.is_southern, color, style.length, style.linewidth + extra)
+
+
+def _staffs(knots: Floats, length: float) -> Floats:
+    """Return both ends of the lines of barbs, in pixels from their places."""
+    speed = np.hypot(*knots.T)[:, None]
+    tails = -knots / np.where(speed > 0, speed, 1.0) * length
+    return np.stack([np.zeros_like(tails), tails], axis=1)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Self
 
 import shapely
-from pydantic import Field
+from pydantic import Field, model_validator
 from typing_extensions import override
 
 from regionplot.errors import FeaturesError
@@ -55,6 +55,15 @@ class FeatureSettings(ClassSettings):
 
     min_width: Annotated[int, Field(ge=0)] | None = None
     """Draw the layer only on sheets with at least this width in pixels."""
+
+    @model_validator(mode="after")
+    def _has_scales(self) -> Self:
+        if self.min_scale is not None and self.max_scale is not None and self.min_scale > self.max_scale:
+            raise ValueError(
+                f"min_scale {self.min_scale:g} is greater than max_scale {self.max_scale:g}, so the layer would never "
+                "be drawn; both are kilometers in a pixel"
+            )
+        return self
 
     @property
     @override

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Self, cast
+from typing import Annotated, ClassVar, Self
 
+import numpy as np
 import pyproj
 import shapely
 from pydantic import Field
@@ -17,10 +18,12 @@ from typing_extensions import override
 
 from regionplot.geo.areas import project_polygons
 from regionplot.geo.centered import CenteredCRS
-from regionplot.geo.clip import IndexedGeometries
+from regionplot.geo.charts import has_degrees
+from regionplot.geo.clip import IndexedGeometries, clip_near_panel
 from regionplot.geo.coverage import polygons_in
 from regionplot.geo.crs import parse_crs
-from regionplot.geo.extent import FULL_TURN, LONLAT
+from regionplot.geo.extent import FULL_TURN, LONLAT, Extent, PanelGrid
+from regionplot.geo.joining import united
 from regionplot.geo.linework import Geometries
 from regionplot.geo.shown import project_areas, shown_window
 from regionplot.layers.base import Layer, LayerSettings, LoadContext, settings_digest
@@ -32,8 +35,6 @@ _NONE = "none"
 _BEYOND = 0.05
 """Width of the border around the panel in which the border of the area is drawn, as a fraction of the panel. It is
 wider than half of a line."""
-_MANY = 1000
-"""Number of polygons from which their union is formed only if they overlap."""
 Width = Annotated[float, Field(ge=0, le=100)]
 
 
@@ -76,15 +77,12 @@ class Focus(Layer):
         if not polygons.size:
             return
         source = sheet.crs if region.crs is None else parse_crs(region.crs)
-        extent = sheet.view.panel.extent
-        panel = shapely.box(extent.xmin, extent.ymin, extent.xmax, extent.ymax)
-        area = _united(_projected(polygons, source, sheet))
-        outside = shapely.get_parts(shapely.difference(panel, area))
-        if settings.outside != _NONE and outside.size:
-            yield Path.of_polygons(outside, settings.outside)
-        near = shapely.buffer(panel, _BEYOND * extent.width)
-        lines = shapely.get_parts(shapely.line_merge(shapely.intersection(shapely.boundary(area), near)))
-        lines = lines[shapely.length(lines) > 0]
+        panel = sheet.view.panel
+        area = shapely.get_parts(united(_projected(polygons, source, sheet)))
+        shown = _in_panel(area, panel.extent)
+        if settings.outside != _NONE and shapely.area(shown).sum() < panel.extent.width * panel.extent.height:
+            yield Path.around_polygons(shown, panel.extent, settings.outside)
+        lines = _borders(area, panel)
         if not lines.size or settings.linewidth == 0:
             return
         if settings.casing != _NONE and settings.casing_width > 0:
@@ -98,22 +96,39 @@ class Focus(Layer):
         return frozenset({self.settings.outside, self.settings.edgecolor, *casing})
 
 
-def _united(polygons: Geometries) -> shapely.Geometry:
-    """Return the area of polygons. Many polygons that do not overlap are kept, because their union takes minutes."""
-    parts = shapely.get_parts(polygons)
-    if len(parts) > _MANY:
-        whole = cast("shapely.MultiPolygon", shapely.multipolygons(parts[~shapely.is_empty(parts)]))
-        if shapely.is_valid(whole):
-            return whole
-    return shapely.union_all(polygons)
+def _in_panel(polygons: Geometries, extent: Extent) -> Geometries:
+    """Return the parts of polygons in an extent."""
+    index = IndexedGeometries.of(polygons)
+    parts = np.asarray(shapely.get_parts(index.clip(extent, 0.0)), dtype=object)
+    return np.asarray(parts[shapely.get_type_id(parts) == shapely.GeometryType.POLYGON], dtype=object)
+
+
+def _borders(polygons: Geometries, panel: PanelGrid) -> Geometries:
+    """Return the borders of polygons in a panel and near it. Parts of a border that meet are joined."""
+    rings = np.asarray(shapely.get_parts(shapely.boundary(polygons)), dtype=object)
+    lines = clip_near_panel(rings, panel, _BEYOND * panel.width)
+    is_open = ~shapely.is_closed(lines)
+    joined = shapely.get_parts(shapely.line_merge(shapely.multilinestrings(lines[is_open])))
+    lines = np.concatenate([lines[~is_open], joined])
+    extent, beyond = panel.extent, _BEYOND * panel.extent.width
+    near = extent.resized(extent.width + beyond, extent.height + beyond)
+    is_near = shapely.intersects(lines, shapely.box(near.xmin, near.ymin, near.xmax, near.ymax))  # no edges of clips
+    return np.asarray(lines[is_near & (shapely.length(lines) > 0)], dtype=object)
 
 
 def _projected(polygons: Geometries, source: pyproj.CRS, sheet: Sheet) -> Geometries:
-    """Return the polygons of the region in map coordinates. A centered projection needs only what the map shows."""
+    """Return the polygons of the region in map coordinates. A centered projection needs only what the map shows.
+
+    On a map in degrees, polygons on the other side of the antimeridian are moved by a full turn.
+    """
+    lonlat, panel = parse_crs(LONLAT), sheet.view.panel
     if not isinstance(sheet.crs, CenteredCRS):
-        return project_polygons(polygons, source, sheet.crs)
-    lonlat = parse_crs(LONLAT)
-    panel = sheet.view.panel
+        projected = project_polygons(polygons, source, sheet.crs)
+        if not has_degrees(sheet.crs):
+            return projected
+        extent, beyond = panel.extent, 2 * _BEYOND * panel.extent.width
+        near = extent.resized(extent.width + beyond, extent.height + beyond)
+        return np.asarray(shapely.get_parts(IndexedGeometries.of(projected).clip(near, FULL_TURN)), dtype=object)
     window = shown_window(panel, sheet.crs, lonlat, _BEYOND * panel.width)
     found = IndexedGeometries.of(project_polygons(polygons, source, lonlat)).clip(window, FULL_TURN)
     return project_areas(found, lonlat, sheet.crs, window)

@@ -173,9 +173,22 @@ class GraticuleWithMargin(Graticule):
     def draw(self, sheet: Sheet) -> Iterator[PanelMark | SheetMark]:
         lines = self._lines(sheet)
         yield from self._paths(sheet, lines)
-        for text, edge, places in self._ends(sheet) if not sheet.layout.page.is_narrow else ():
+        if not sheet.layout.page.is_narrow:
+            yield from self._labels(sheet)
+
+    def _labels(self, sheet: Sheet) -> Iterator[SheetMark]:
+        """Yield ticks and labels. A label that would touch an earlier label is left out."""
+        size = sheet.layout.page.small_points(self.settings.font_size) * sheet.layout.dpi / POINTS_PER_INCH
+        taken: dict[str, list[tuple[float, float]]] = {}
+        for text, edge, places in self._ends(sheet):
+            half = (len(text) * _LETTER + _LAST_LETTER) * size / 2
+            others = taken.setdefault(edge, [])
             for x, y in places:
-                yield from self._label(text, float(x), float(y), edge, sheet)
+                along = float(x if edge == "b" else y)
+                if all(abs(along - other) > half + width for other, width in others):
+                    marks = list(self._label(text, float(x), float(y), edge, sheet))
+                    others += [(along, half)] if marks else []
+                    yield from marks
 
     def _ends(self, sheet: Sheet) -> list[tuple[str, str, Floats]]:
         return _ends(sheet.view.panel, sheet.crs, *self._spacing(sheet))

@@ -10,6 +10,7 @@ import numpy as np
 import shapely
 
 from regionplot.geo.contours import Floats
+from regionplot.geo.joining import united
 from regionplot.geo.linework import Geometries
 from regionplot.sheet.marks import Markers, PanelMark, Path
 from regionplot.sheet.view import View
@@ -47,7 +48,7 @@ def hatching(
     """
     if kind == "none" or not areas.size:
         return
-    area = shapely.union_all(areas)
+    area = united(areas)
     shapely.prepare(area)
     if kind == ".":
         points = _dots(view, spacing)

@@ -97,7 +97,7 @@ class LabelSettings(VectorSettings):
     dots: bool = True
     """Draw a dot at each point that has a name and no value."""
     most: Annotated[int, Limits(ge=1, le=1000)] = 40
-    """Maximum number of labels on a map. Small and coarse maps have fewer labels."""
+    """Maximum number of labels on a map. Small and coarse maps with dots have fewer labels."""
     color: Color = INK
     """Color of the letters on light colors. On dark colors, the letters are white."""
     halo: Color = PAPER
@@ -223,7 +223,9 @@ class _PointLabels:
 
     @property
     def most(self) -> int:
-        """Maximum number of labels."""
+        """Maximum number of labels. Without dots, only the room for names limits them further."""
+        if not self.layer.settings.dots:
+            return self.layer.settings.most
         panel = self.sheet.view.box
         small = _SMALL_PIXELS if self.sheet.layout.size[0] < _SMALL else _PIXELS_PER_LABEL
         area = _COARSE_PIXELS if self.is_coarse else small
@@ -231,7 +233,9 @@ class _PointLabels:
 
     @property
     def distance(self) -> float:
-        """Minimum pixels between two dots."""
+        """Minimum pixels between two dots. Without dots, only the names keep apart."""
+        if not self.layer.settings.dots:
+            return 0.0
         small = _SMALL_DISTANCE if self.sheet.layout.size[0] < _SMALL else _DOT_DISTANCE
         return _COARSE_DISTANCE if self.is_coarse else small
 
@@ -256,11 +260,12 @@ class _NameLabels(_PointLabels):
         names: list[Label] = []
         dots: dict[float, list[tuple[float, float]]] = {}
         taken: list[tuple[float, float]] = []
+        distance = self.distance
         for number, x, y in self.in_panel():
             if len(names) >= self.most:
                 break
             style = style_of(self.layer.features.ranks[number], coarse=self.is_coarse)
-            if style is None or any(math.dist((x, y), other) < self.distance for other in taken):
+            if style is None or any(math.dist((x, y), other) < distance for other in taken):
                 continue
             label = self._placed(self.layer.features.names[number], x, y, style)
             if label is not None:

@@ -1,9 +1,10 @@
-"""A logo in a corner of the map, from a PNG file."""
+"""A logo in a corner of the map, from a PNG or SVG file."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Annotated, ClassVar, Self
 
@@ -29,7 +30,7 @@ class LogoSettings(LayerSettings):
     """`[logo]`: a picture in a corner of the map."""
 
     path: InputPath
-    """PNG file. Transparent pixels show the map."""
+    """PNG or SVG file. Transparent pixels show the map. SVG needs the package resvg_py."""
     position: Corner = "lower left"
     """Corner of the map. If it is not free, another place is used."""
     width: Annotated[float, Field(gt=0, le=2000)] = 60.0
@@ -76,30 +77,32 @@ class Logo(Layer):
 
 
 def _check_file(path: Path) -> None:
-    """Refuse a file that is not a PNG.
+    """Refuse a file that is neither a PNG nor an SVG.
 
     Raises
     ------
     InputError
         If the file cannot be read, or has another format.
     """
+    start = _content(path, 512)
+    if not (start.startswith(_SIGNATURE) or _is_svg(start)):
+        raise InputError(f"{path}: the logo is not a PNG or SVG file; convert it to PNG")
+
+
+def _content(path: Path, size: int) -> bytes:
     try:
         with path.open("rb") as file:
-            start = file.read(512)
+            return file.read(size)
     except OSError as error:
         raise InputError(f"{path}: the logo cannot be read: {error.strerror or error}") from None
-    if start.startswith(_SIGNATURE):
-        return
-    if b"<svg" in start or path.suffix.lower() in (".svg", ".svgz"):
-        raise InputError(
-            f"{path}: a logo in SVG cannot be drawn; convert it to PNG, for example with "
-            "'inkscape --export-width=600 --export-filename=logo.png'"
-        )
-    raise InputError(f"{path}: the logo is not a PNG file; convert it")
+
+
+def _is_svg(start: bytes) -> bool:
+    return start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"<?xml", b"<svg", b"<!--", b"<!DOCTYPE svg"))
 
 
 def _read(path: Path, width: int, opacity: float) -> NDArray[np.uint8]:
-    """Return the pixels of a PNG file, scaled to a width.
+    """Return the pixels of a PNG or SVG file, scaled to a width.
 
     Raises
     ------
@@ -109,15 +112,22 @@ def _read(path: Path, width: int, opacity: float) -> NDArray[np.uint8]:
     from PIL import Image as Pictures  # noqa: PLC0415 (only maps with a logo need Pillow here)
 
     _check_file(path)
+    source: Path | BytesIO = path
+    if _is_svg(_content(path, 512)):
+        from regionplot.layers.logo_svg import MAX_BYTES, png_of_svg  # noqa: PLC0415 (few logos are SVG)
+
+        source = BytesIO(png_of_svg(_content(path, MAX_BYTES + 1), width, str(path)))
     try:
-        with Pictures.open(path, formats=["PNG"]) as file:
+        with Pictures.open(source, formats=["PNG"]) as file:
             if file.width * file.height > _MAX_PIXELS:
                 raise InputError(f"{path}: the logo has more than {_MAX_PIXELS:,} pixels; make it smaller")
             rgba = file.convert("RGBA")
     except (OSError, ValueError, SyntaxError, Pictures.DecompressionBombError) as error:
         raise InputError(f"{path}: the logo cannot be read as PNG: {error}") from None
-    height = max(1, round(rgba.height * width / rgba.width))
-    pixels = np.array(rgba.resize((width, height), Pictures.Resampling.LANCZOS))
+    if source is path:
+        height = max(1, round(rgba.height * width / rgba.width))
+        rgba = rgba.resize((width, height), Pictures.Resampling.LANCZOS)
+    pixels = np.array(rgba)
     pixels[..., 3] = np.rint(pixels[..., 3] * opacity)
     pixels.flags.writeable = False
     return pixels

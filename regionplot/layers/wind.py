@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal, Self
 
@@ -30,7 +31,6 @@ from regionplot.layers.field import Field
 from regionplot.layers.quantity import wind_name
 from regionplot.settings.base import Color, Text
 from regionplot.settings.field import FieldSettings
-from regionplot.sheet.placing import LabelBox
 from regionplot.sheet.sheet import Sheet
 
 logger = logging.getLogger(__name__)
@@ -50,6 +50,10 @@ _GRID_STEP = 100.0
 _NEAR_POLE = 89.99
 _EDGE = 22
 """Minimum pixels from a place to the edge of the panel."""
+_CLEAR = 6
+"""Minimum pixels from the line of a symbol to a label, along x and along y."""
+Reach = Callable[[Floats], Floats]
+"""Function of the wind in knots, shape (n, 2). It returns two points for each wind, shape (n, 2, 2)."""
 
 
 class WindSettings(LayerSettings):
@@ -131,10 +135,11 @@ class WindField:
         """Everything that the wind on a map depends on."""
         return self.u.key, self.v.key, self.factor, self.is_of_grid
 
-    def at_places(self, sheet: Sheet, spacing: float, clear: float) -> PlacedWind:
+    def at_places(self, sheet: Sheet, spacing: float, reach: Reach) -> PlacedWind:
         """Return the wind at staggered places in a panel.
 
-        Places outside the map, without values, near an edge or near a label are left out.
+        Places outside the map, without values or near an edge are left out. So are places whose symbol would cover a
+        label.
 
         Parameters
         ----------
@@ -142,14 +147,16 @@ class WindField:
             The map.
         spacing : float
             Pixels between two places.
-        clear : float
-            Minimum pixels from a place to the labels of the map, along x and along y.
+        reach : function
+            Returns the ends of symbols in pixels from their places.
         """
         points, pixels = _places(sheet, spacing)
         turned, latitude = self.on_sheet(points, sheet)
-        kept = np.isfinite(turned).all(axis=1) & np.isfinite(latitude)
-        boxes = [LabelBox.around(x, y, 2 * clear, 2 * clear) for x, y in pixels]
-        kept &= np.array([sheet.placer.is_free(box) for box in boxes], bool)
+        known = np.isfinite(turned).all(axis=1) & np.isfinite(latitude)
+        points, pixels, turned, latitude = (each[known] for each in (points, pixels, turned, latitude))
+        ends = pixels[:, None] + reach(turned)
+        boxes = np.hstack([ends.min(axis=1) - _CLEAR, ends.max(axis=1) + _CLEAR])
+        kept = sheet.placer.are_free(boxes)
         return PlacedWind(points[kept], pixels[kept], turned[kept], latitude[kept] < 0)
 
     def on_sheet(self, points: Floats, sheet: Sheet) -> tuple[Floats, Floats]:

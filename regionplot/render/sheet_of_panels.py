@@ -33,6 +33,7 @@ from regionplot.shared.panels import PanelGrid
 from regionplot.sheet.layout import Box, Layout, Page
 from regionplot.system.stopwatch import Stopwatch
 from regionplot.writers.base import Bytes, FigurePicture, Picture, encode, make_writer
+from regionplot.writers.georeference import Georeference
 
 
 @dataclass(frozen=True)
@@ -111,12 +112,16 @@ class PanelsRenderer:
         image = np.full((height, width, 3), 255, np.uint8)
         title, no_data = self._title(region), True
         image[: self._grid.heading] = self._heading(title)
+        first: Georeference | None = None
         for panel in self._panels:
             picture = panel.renderer.render(region, watch)
             no_data &= picture.no_data
             (left, bottom), (rows, columns) = panel.offset, picture.pixels.shape[:2]
-            image[height - bottom - rows : height - bottom, left : left + columns] = picture.pixels
-        return Picture(image, None, title, no_data)
+            top = height - bottom - rows
+            image[top : top + rows, left : left + columns] = picture.pixels
+            if first is None and picture.georeference is not None:
+                first = picture.georeference.shifted(top, left)
+        return Picture(image, None, title, no_data, georeference=first)
 
     def figure(self, region: Region) -> Figure:
         """Draw one region in all panels as a matplotlib figure with a `GeoAxes` for each panel.

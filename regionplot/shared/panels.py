@@ -27,6 +27,7 @@ from regionplot.shared.fields import Field
 from regionplot.shared.load import StartCells
 from regionplot.shared.plan import LoadPlan
 from regionplot.sheet.layout import Page
+from regionplot.writers.base import make_writer
 
 _TITLE, _TITLE_OF_PRODUCT = "{quantity}", "{product}: {quantity}"
 
@@ -73,9 +74,12 @@ def sheets_of(config: Config, fields: Sequence[Field]) -> list[Field]:
     Raises
     ------
     ConfigError
-        If a panel names an unknown product or time.
+        If a panel names an unknown product or time, or the format shows only one panel.
     """
     assert config.sheet.panels is not None, "the sheet has panels"
+    if getattr(make_writer(config.output), "shows_panel_only", False):
+        message = 'a sheet with panels cannot be cut to one panel; set area = "sheet" in [output.geotiff]'
+        raise ConfigError(Problem(message, config.places.locate(Place(section="output", key="filename"))))
     known: dict[str, dict[datetime | None, Field]] = {}
     for each in fields:
         known.setdefault(each.product, {})[each.time] = each

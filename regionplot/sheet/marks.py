@@ -16,6 +16,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from regionplot.geo.extent import Extent
 from regionplot.sheet.key import ColorBarKey
 from regionplot.sheet.layout import Box
 from regionplot.sheet.placing import LabelBox
@@ -104,6 +105,19 @@ class Path:
         codes[first] = MOVETO
         codes[np.append(first[1:], len(vertices)) - 1] = CLOSEPOLY
         return cls(vertices, codes, facecolor=color)
+
+    @classmethod
+    def around_polygons(cls, polygons: NDArray[np.object_], extent: Extent, color: str) -> Path:
+        """Return a filled path of everything in an extent that Polygons do not cover.
+
+        The polygons lie in the extent and do not overlap. The path around the extent runs counterclockwise, and the
+        shells of polygons run clockwise. In the polygons, the winding number is therefore zero. This takes much less
+        time than the difference of the areas.
+        """
+        inner = cls.of_polygons(polygons, color)
+        frame = shapely.get_coordinates(shapely.box(extent.xmin, extent.ymin, extent.xmax, extent.ymax, ccw=True))
+        codes = np.array([MOVETO, LINETO, LINETO, LINETO, CLOSEPOLY], np.uint8)
+        return cls(np.concatenate([frame, inner.vertices]), np.concatenate([codes, inner.codes]), facecolor=color)
 
 
 def _oriented(vertices: Floats, ring: NDArray[np.intp], is_clockwise: NDArray[np.bool_]) -> NDArray[np.intp]:

@@ -35,6 +35,16 @@ class Georeference:
         width, height = self.pixel
         return Affine(width, 0, xmin - self.columns.start * width, 0, -height, ymax + self.rows.start * height)
 
+    def shifted(self, rows: int, columns: int) -> Georeference:
+        """Return the place of the panel in a larger image, which has `rows` above and `columns` at the left."""
+        own_rows, own_columns = self.rows, self.columns
+        return Georeference(
+            slice(own_rows.start + rows, own_rows.stop + rows),
+            slice(own_columns.start + columns, own_columns.stop + columns),
+            self.bounds,
+            self.crs,
+        )
+
     @property
     def text(self) -> str:
         """JSON object with `crs`, `bounds` and `pixels`: left, top, right and bottom of the panel in the image."""

@@ -17,6 +17,7 @@ from scipy.io import netcdf_file
 
 from regionplot.errors import ConfigError, RegionError
 from regionplot.geo.contours import blurred, find_highs, roughness
+from regionplot.geo.crs import parse_crs, transformer
 from regionplot.geo.extent import Extent, PanelGrid
 from regionplot.geo.region import Region
 from regionplot.layers.contours import Contours
@@ -80,6 +81,26 @@ def test_lines_are_those_of_matplotlib(contours, levels: dict[str, Any]) -> None
     expected = shapely.MultiLineString([line for lines in drawn.allsegs for line in lines if len(line) > 1])
     assert shapely.hausdorff_distance(found, expected) < 0.01
     assert len(drawn.levels) > 2
+
+
+@pytest.mark.parametrize("crs", ["EPSG:4326", "EPSG:5070", "EPSG:3995"])
+def test_lines_of_latitude_lie_at_their_latitudes_to_half_a_pixel(load, write_raster, crs: str) -> None:
+    """The field is ten times the latitude, and the values of lines are latitudes plus 1."""
+    latitudes = NORTH - CELL * (np.arange(80) + 0.5)
+    path = write_raster(np.repeat(10 * latitudes[:, None], 160, axis=1), Affine(CELL, 0, -130, 0, -CELL, NORTH))
+    settings = {"interval": 2, "scale": 0.1, "offset": 1, "labels": False, "casing": "none"}
+    own_map = {"size": [900, 600], "projection": crs}
+    shared = load(raster={"path": path}, map=own_map, contours=[settings])
+    sheet = make_sheet(Region("a", Extent(-100, -80, 32, 44), crs="EPSG:4326"), Style.of(shared))
+    paths = DrawnMarks.of(shared.layers, sheet).in_panel
+    points, extent = np.concatenate([path.vertices for path in paths]), sheet.view.panel.extent
+    is_shown = (points > (extent.xmin, extent.ymin)).all(axis=1) & (points < (extent.xmax, extent.ymax)).all(axis=1)
+    points = points[is_shown]
+    lat = transformer(sheet.crs, parse_crs("EPSG:4326")).transform(*points.T)[1]
+    pixel = sheet.view.panel.pixel_height / (1 if crs == "EPSG:4326" else 111e3)
+    assert abs(lat + 1 - 2 * np.round((lat + 1) / 2)).max() < 0.5 * pixel
+    bold = transformer(sheet.crs, parse_crs("EPSG:4326")).transform(*paths[-1].vertices.T)[1]
+    assert {int(each) for each in np.round(bold)} <= {19, 29, 39, 49}
 
 
 def test_every_fifth_line_is_bold_and_all_casings_lie_below(contours) -> None:

@@ -254,10 +254,9 @@ def test_the_logo_is_drawn_in_its_own_pixels(make_config: Any, logo: FilePath) -
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("logo.svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>", "a logo in SVG cannot be drawn; convert it to PNG"),
-        ("logo.png", b"<?xml version='1.0'?><svg/>", "a logo in SVG cannot be drawn"),
-        ("logo.png", b"\xff\xd8\xff\xe0 a JPEG", "is not a PNG file"),
-        ("logo.png", b"", "is not a PNG file"),
+        ("logo.png", b"<svg><image href='file:///etc/passwd'/></svg>", "as SVG: it names another file"),
+        ("logo.png", b"\xff\xd8\xff\xe0 a JPEG", "is not a PNG or SVG file; convert it to PNG"),
+        ("logo.png", b"", "is not a PNG or SVG file"),
         ("logo.png", b"\x89PNG\r\n\x1a\n damaged", "cannot be read as PNG"),
     ],
 )

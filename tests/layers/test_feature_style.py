@@ -184,3 +184,11 @@ def test_an_unknown_attribute_of_colors_is_named(draw, write_vector, suffix: str
         ConfigError, match=r"points\.\w+: \[\[features\]\] color_by: the file has no attribute 'kind'; .*id"
     ):
         draw(path=path, color_by="kind", values=["a"], colors=["red"])
+
+
+def test_scales_in_the_wrong_order_are_an_error(roads) -> None:
+    feature = {"path": str(roads), "min_scale": 5, "max_scale": 1}
+    with pytest.raises(
+        ConfigError, match=r"min_scale 5 is greater than max_scale 1, so the layer would never be drawn"
+    ):
+        read_config({"raster": {"path": "sample:relief"}, "features": [feature]})

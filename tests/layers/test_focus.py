@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path as FilePath
 from typing import Any
@@ -132,3 +133,49 @@ def area_of(path: Path) -> float:
     starts = np.flatnonzero(path.codes == 1)
     rings = np.split(path.vertices, starts[1:])
     return float(abs(sum(np.sum(x[:-1] * y[1:] - x[1:] * y[:-1]) / 2 for x, y in (ring.T for ring in rings))))
+
+
+def marks_of(make_config: Any, shape: shapely.Geometry, extent: Extent) -> tuple[Any, Extent]:
+    """Return the marks of a focus on a map in degrees, and the extent of the map."""
+    region = Region("a", extent, shape=shapely.to_wkb(shape))
+    sections = {"map": {"size": [240, 200], "projection": "EPSG:4326"}, "colors": {**LEVELS, "colorbar": False}}
+    config = make_config(raster={"path": "sample:relief"}, regions={"clip": "fade"}, **sections)
+    style = Style.of(SharedData.load(config, [region]))
+    focus = next(layer for layer in style.layers if isinstance(layer, Focus))
+    crs = style.shared.crs_of(region)
+    view = View.of(region, crs, style.layout.panel, "datalim")
+    sheet = Sheet(region, view, style.layout, crs, {}, "", np.zeros((0, 0), np.uint8), False)
+    return tuple(focus.draw(sheet)), view.panel.extent
+
+
+def test_a_border_across_the_edge_of_the_map_has_no_break(make_config: Any) -> None:
+    """The ring begins in the middle of the map."""
+    shape = shapely.Polygon([(-100, 40), (-120, 44), (-120, 36)])
+    (outside, casing, border), extent = marks_of(make_config, shape, Extent(-110, -92, 34, 46))
+    assert [int((path.codes == 1).sum()) for path in (casing, border)] == [1, 1]
+    shown = shapely.intersection(shape, shapely.box(extent.xmin, extent.ymin, extent.xmax, extent.ymax))
+    assert area_of(outside) == pytest.approx(extent.width * extent.height - shown.area)
+    assert len(marks_of(make_config, shapely.box(-120, 30, -80, 50), Extent(-110, -92, 34, 46))[0]) == 0
+
+
+@pytest.mark.parametrize("west", [170, -190])
+def test_areas_on_both_sides_of_the_antimeridian_are_shown(make_config: Any, west: float) -> None:
+    """The parts that touch at 180 degrees are one area with one border."""
+    shape = shapely.MultiPolygon([shapely.box(172, 50, 180, 55), shapely.box(-180, 50, -172, 55)])
+    (outside, _, border), extent = marks_of(make_config, shape, Extent(west, west + 20, 48, 58))
+    assert area_of(outside) == pytest.approx(extent.width * extent.height - 16 * 5)
+    assert int((border.codes == 1).sum()) == 1
+    assert (border.vertices[:, 0].min(), border.vertices[:, 0].max()) == (west + 2, west + 18)
+
+
+@pytest.mark.slow
+def test_many_small_polygons_that_overlap_take_little_time(make_config: Any) -> None:
+    points = np.random.default_rng(1).uniform((-110, 34), (-92, 46), (8000, 2))
+    parts = shapely.buffer(shapely.points(points), 0.04, quad_segs=4)
+    start = time.process_time()
+    whole = shapely.union_all(parts)
+    between = time.process_time()
+    (outside, *_), extent = marks_of(make_config, shapely.multipolygons(parts), Extent(-110, -92, 34, 46))
+    assert time.process_time() - between < 0.8 * (between - start)
+    frame = shapely.box(extent.xmin, extent.ymin, extent.xmax, extent.ymax)
+    assert area_of(outside) == pytest.approx(frame.area - shapely.intersection(whole, frame).area)

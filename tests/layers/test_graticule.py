@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import Any
 
 import numpy as np
 import pyproj
 import pytest
+import shapely
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 import regionplot
 from regionplot.errors import ConfigError, RegionError
+from regionplot.geo.auto_projection import auto_projection
 from regionplot.geo.cartopy import parse_projection
 from regionplot.geo.crs import parse_crs, transformer
-from regionplot.geo.extent import Extent
+from regionplot.geo.extent import Extent, PanelGrid
+from regionplot.geo.graticule import grid_lines
 from regionplot.geo.region import Region
 from regionplot.layers.base import LoadContext
 from regionplot.layers.graticule import Graticule, GraticuleSettings
@@ -22,6 +25,7 @@ from regionplot.layers.stack import lay_out
 from regionplot.render.artists import panel_artists
 from regionplot.render.drawn_marks import DrawnMarks
 from regionplot.render.frame import new_figure
+from regionplot.render.measure import text_measure
 from regionplot.render.sheets import make_sheet
 from regionplot.settings.loading import read_config
 from regionplot.sheet.key import ColorBarKey
@@ -32,6 +36,7 @@ from regionplot.sheet.view import View
 LONLAT = parse_crs("EPSG:4326")
 CONFIG = read_config({"raster": {"path": "sample:relief"}, "map": {"size": [700, 450]}})
 LAYOUT = lay_out(CONFIG, ColorBarKey())
+LARGE = lay_out(read_config({"raster": {"path": "sample:relief"}, "sheet": {"margin": 17}}), ColorBarKey())
 PROJECTIONS: dict[str, tuple[Any, Extent]] = {
     "degrees": ("EPSG:4326", Extent(-125, -67, 25, 50)),
     "degrees across the antimeridian": ("EPSG:4326", Extent(150, 220, -10, 60)),
@@ -281,3 +286,51 @@ def test_labels_keep_their_place_in_vector_formats() -> None:
         box = texts[label.text].get_window_extent(FigureCanvasAgg(figure).get_renderer())
         assert (box.x0 + box.x1) / 2 == pytest.approx(0.72 * label.x, abs=1.5)
         assert (box.y0 + box.y1) / 2 == pytest.approx(0.72 * label.y, abs=1.5)
+
+
+@pytest.mark.parametrize(("crs", "count"), [("EPSG:3031", 12), ("ESRI:54030", 13)])
+def test_the_meridian_at_180_is_drawn_twice_only_if_it_lies_at_two_places(crs: str, count: int) -> None:
+    """It is one line around a pole, and both edges of a map of the world."""
+    extent = Extent(-5e6, 5e6, -4e6, 4e6) if crs == "EPSG:3031" else Extent(-17.1e6, 17.1e6, -8.7e6, 8.7e6)
+    lines = grid_lines(PanelGrid(extent, 1000, 800), parse_crs(crs), 30.0)
+    meridians = [line.text for line in lines if line.edges.startswith("b") and line.parts.size]
+    assert len(meridians) == count
+
+
+def test_most_meridians_of_a_polar_map_end_near_the_pole() -> None:
+    extent = Extent(-5e6, 5e6, -4e6, 4e6)
+    lines = [
+        line
+        for line in grid_lines(PanelGrid(extent, 1000, 800), parse_crs("EPSG:3995"), None, 40.0)
+        if line.edges.startswith("b")
+    ]
+    ends = [float(shapely.distance(line.parts, shapely.Point(0, 0)).min()) / 1e4 for line in lines]
+    assert {line.text for line, end in zip(lines, ends, strict=True) if end < 1} >= {"0°", "30°E", "180°", "90°W"}
+    assert sum(end < 1 for end in ends) == 12
+    assert len(ends) > 20
+    step = np.radians(360 / len(ends))
+    assert all(6 < end * step < 20 for end in ends if end >= 1)
+
+
+@pytest.mark.parametrize("extent", [Extent(-40, 40, 86, 90), Extent(170, 190, -89, -80), Extent(10, 12, 88, 89.9)])
+@pytest.mark.parametrize("projection", ["auto", {"name": "NorthPolarStereo"}])
+def test_labels_outside_a_polar_map_do_not_overlap(extent: Extent, projection: Any) -> None:
+    outside: Any = {"position": "outside"}
+    crs = auto_projection(extent) if projection == "auto" else parse_projection(projection)
+    assert crs is not None
+    if projection != "auto" and extent.ymax < 0:
+        return
+    region = Region("a", extent)
+    view = View.of(region, crs, LARGE.panel, "datalim")
+    sheet = Sheet(region, view, LARGE, crs, {}, "", np.zeros((0, 0), np.uint8), False)
+    settings = GraticuleSettings(**outside, distance=50)
+    marks = [mark for mark in Graticule.load(settings, LoadContext(CONFIG, crs)).draw(sheet) if isinstance(mark, Text)]
+    assert len([mark for mark in marks if mark.is_upright]) >= 2
+    measure = text_measure(LARGE.dpi, LARGE.page.font)
+    for upright in (True, False):
+        spans = sorted(
+            (mark.x if upright else mark.y, measure(mark.text, mark.points, "normal").width)
+            for mark in marks
+            if mark.is_upright is upright
+        )
+        assert all(b - a >= (width + other) / 2 for (a, width), (b, other) in pairwise(spans))

@@ -283,3 +283,18 @@ def test_a_label_file_is_read_once_and_then_comes_from_the_cache(load, cities, o
     assert [layer.key for layer in first.layers] == [layer.key for layer in second.layers]
     context = LoadContext(second.config, second.crs)
     assert Labels.start(settings(path=cities), context) is not None
+
+
+def test_names_without_dots_keep_only_their_letters_apart() -> None:
+    points = np.array([(x, y) for x in np.arange(5e5, 5e6, 3e5) for y in np.arange(5e5, 3.5e6, 1.5e5)])
+    sheet = sheet_of(Extent(0, 6e6, 0, 4e6), (1400, 900), "EPSG:5070")
+    assert sheet.view.panel.pixel_width > 3000
+    counts = []
+    for dots in (True, False):
+        bare = Sheet(
+            sheet.region, sheet.view, sheet.layout, sheet.crs, {}, "", sheet.codes, False,
+            shared_placer=Placer(sheet.view.box, sheet.placer.measure),
+        )  # fmt: skip
+        layer = Labels(settings(dots=dots, most=1000), features(points), None, "")
+        counts.append(check_boxes(bare, [mark for mark in layer.draw(bare) if isinstance(mark, Label)]))
+    assert counts[1] > 1.2 * counts[0] > 0

@@ -7,17 +7,23 @@ from typing import Any
 import numpy as np
 import pyproj
 import pytest
+import shapely
 from affine import Affine
+from matplotlib.collections import PolyCollection
+from matplotlib.figure import Figure
 
 from regionplot.errors import ConfigError
 from regionplot.geo.crs import parse_crs, transformer
 from regionplot.geo.extent import Extent
 from regionplot.geo.region import Region
+from regionplot.render.artists import panel_artists
 from regionplot.render.drawn_marks import DrawnMarks
 from regionplot.render.figure import plot_region
+from regionplot.render.measure import text_measure
 from regionplot.render.renderer import MapRenderer
 from regionplot.render.sheets import Style, make_sheet
 from regionplot.sheet.marks import Barbs, Label, Path
+from regionplot.sheet.placing import LabelBox
 
 LAMBERT = "+proj=lcc +lat_0=38.5 +lon_0=-97.5 +lat_1=38.5 +lat_2=38.5 +R=6371229 +units=m"
 POLAR = "+proj=stere +lat_0=90 +lat_ts=60 +lon_0=-150 +R=6371229 +units=m"
@@ -38,12 +44,12 @@ REGIONS = {
 def draw(load, write_raster):
     """Return a function that draws wind of (3, 4) in a grid on a map: the sheet and the marks."""
 
-    def drawn(grid: str, map_crs: str | None = None, table: str = "barbs", **settings: Any) -> Any:
+    def drawn(grid: str, map_crs: str | None = None, table: str = "barbs", tags: Any = None, **settings: Any) -> Any:
         size, cell = (3e6, 1e5) if grid != "EPSG:4326" else (60.0, 1.0)
         west, north = (-size, size) if grid != "EPSG:4326" else (-140.0, 90.0)
         count = round(2 * size / cell)
         wind = np.stack([np.full((count, count), value, np.float32) for value in (3.0, 4.0)])
-        path = write_raster(wind, Affine(cell, 0, west, 0, -cell, north), crs=grid)
+        path = write_raster(wind, Affine(cell, 0, west, 0, -cell, north), crs=grid, tags=tags or {})
         wind_table = {"u": U, "v": V, "units": "kt", "relative_to": "north", **settings}
         own_map = {"size": [700, 450], **({"projection": map_crs} if map_crs else {})}
         shared = load(raster={"path": path, "band": 1}, map=own_map, **{table: [wind_table]})
@@ -125,24 +131,40 @@ def test_places_are_staggered_clear_of_the_edge_and_the_same_for_neighboring_map
     assert len(found[0] & found[1]) > 0.8 * len(found[0])
 
 
-def test_barbs_stay_clear_of_labels_and_missing_values(load, write_raster) -> None:
+@pytest.mark.parametrize("table", ["barbs", "arrows"])
+def test_symbols_stay_clear_of_labels_and_missing_values(load, write_raster, table: str) -> None:
+    """The lines of barbs begin at their places and run against the wind. The wind is strong."""
     x, y = np.meshgrid(np.arange(60.0), np.arange(60.0))
-    bands = np.stack([np.hypot(x - 30, y - 30), np.full((60, 60), 9.0)])
+    bands = np.stack([np.hypot(x - 30, y - 30), np.full((60, 60), 30.0)])
     bands[:, :, :20] = np.nan
     path = write_raster(bands, Affine(1, 0, -140, 0, -1, 90))
-    table = {"u": U, "v": V, "units": "m/s", "spacing": 20}
+    wind = {"u": U, "v": V, "units": "m/s", "spacing": 20, "casing": "none"}
     contours = {"interval": 5, "highs_lows": True}
-    shared = load(raster={"path": path, "band": 1}, map={"size": [700, 450]}, barbs=[table], contours=[contours])
+    shared = load(raster={"path": path, "band": 1}, map={"size": [700, 450]}, contours=[contours], **{table: [wind]})
     sheet = make_sheet(Region("a", Extent(-135, -85, 40, 75)), Style.of(shared))
     marks = DrawnMarks.of(shared.layers, sheet).in_panel
-    barbs, labels = marks[-1], [mark for mark in marks if isinstance(mark, Label)]
-    assert isinstance(barbs, Barbs)
-    assert labels
+    labels = [mark for mark in marks if isinstance(mark, Label)]
     extent, panel, box = sheet.view.panel.extent, sheet.view.panel, sheet.view.box
-    assert barbs.points[:, 0].min() > -120
-    pixels = (barbs.points - (extent.xmin, extent.ymin)) / (panel.pixel_width, panel.pixel_height)
-    pixels += (box.left, box.bottom)
-    assert min(np.hypot(*(pixels - (label.x, label.y)).T).min() for label in labels) > 11
+    scale, start = (panel.pixel_width, panel.pixel_height), (box.left, box.bottom)
+    if table == "barbs":
+        barbs = next(mark for mark in marks if isinstance(mark, Barbs))
+        assert barbs.points[:, 0].min() > -120
+        tips = (barbs.points - (extent.xmin, extent.ymin)) / scale + start
+        tails = tips - barbs.wind / np.hypot(*barbs.wind.T)[:, None] * 5.6**2 / 2 * sheet.layout.dpi / 72
+        lines = shapely.linestrings(np.stack([tips, tails], axis=1))
+    else:
+        shafts = [mark for mark in marks if isinstance(mark, Path)][-2]
+        pixels = (shafts.vertices - (extent.xmin, extent.ymin)) / scale + start
+        lines = shapely.linestrings(pixels.reshape(-1, 2, 2))
+    assert len(lines) > 50
+    measure = text_measure(sheet.layout.dpi, sheet.layout.page.font)
+    assert len(labels) > 4
+    for label in labels:
+        size = measure(label.text, label.points, label.weight)
+        middle = size.ascent / 2 if label.vertical_align == "baseline" else 0
+        letters = LabelBox.around(label.x, label.y + middle, size.width, size.ascent)
+        turned = shapely.affinity.rotate(shapely.box(*letters), label.rotation)
+        assert shapely.distance(turned, lines).min() >= 5
 
 
 def test_arrows_point_downwind_and_have_the_length_of_the_speed(draw) -> None:
@@ -186,3 +208,56 @@ def test_the_fast_map_and_the_figure_are_equal(load, write_raster, table: str) -
     figure.canvas.draw()
     expected = np.asarray(figure.canvas.buffer_rgba())[..., :3]
     np.testing.assert_array_equal(MapRenderer(shared).render(region).pixels, expected)
+
+
+def drawn_barbs(wind: Any, is_southern: Any) -> list[np.ndarray]:
+    """Return the outlines of barbs at one point, in points from it. x is to the right and y is to the top."""
+    axes = Figure().subplots()
+    mark = Barbs(np.zeros((len(wind), 2)), np.array(wind, float), np.array(is_southern), "black", 10.0, 1.0)
+    (artist,) = panel_artists(mark, axes)
+    assert isinstance(artist, PolyCollection)
+    return [path.vertices for path in artist.get_paths()]
+
+
+@pytest.mark.parametrize("degrees", [0, 30, 120, 200, 330])
+def test_barbs_point_to_where_the_wind_comes_from_with_flags_on_the_side_of_low_pressure(degrees: int) -> None:
+    """Low pressure is at the left of the wind in the north, and at its right in the south."""
+    along = np.array([np.cos(np.radians(degrees)), np.sin(np.radians(degrees))])
+    left = np.array([-along[1], along[0]])
+    for is_southern, side in ((False, left), (True, -left)):
+        (outline,) = drawn_barbs([15 * along], [is_southern])
+        assert (outline @ along).max() < 1e-6
+        assert (outline @ along).min() < -9
+        assert (outline @ side).max() > 3
+        assert (outline @ side).min() > -1e-6
+
+
+def test_barbs_have_short_lines_for_5_knots_long_lines_for_10_and_flags_for_50() -> None:
+    outlines = drawn_barbs([(speed, 0) for speed in (5, 10, 15, 20, 45, 50, 65)], [False] * 7)
+    heights = [outline[:, 1].max() for outline in outlines]
+    assert heights[0] == pytest.approx(heights[1] / 2)
+    np.testing.assert_allclose(heights[1:], heights[1])
+    tips = [int((abs(outline[:, 1] - heights[1]) < 1e-6).sum()) for outline in outlines]
+    assert tips == [0, 1, 1, 2, 4, 1, 2]
+    areas = [shapely.Polygon(outline).buffer(0).area for outline in outlines]
+    assert [area > 1 for area in areas] == [False] * 5 + [True] * 2
+
+
+@pytest.mark.parametrize("is_of_grid", [True, False, None])
+def test_a_grib_file_says_what_the_wind_is_relative_to(draw, monkeypatch, caplog, is_of_grid: bool | None) -> None:
+    monkeypatch.setattr("regionplot.layers.wind.raster_driver", lambda _path: "GRIB")
+    monkeypatch.setattr("regionplot.layers.wind.is_relative_to_grid", lambda _path, _band: is_of_grid)
+    found = draw(LAMBERT, relative_to="auto")[1][-1].wind
+    expected = draw(LAMBERT, relative_to="grid" if is_of_grid else "north")[1][-1].wind
+    np.testing.assert_array_equal(found, expected)
+    assert ("north is assumed; set relative_to in [[barbs]]" in caplog.text) == (is_of_grid is None)
+
+
+@pytest.mark.parametrize(
+    ("name", "is_of_grid"), [("x_wind", True), ("grid_eastward_wind", True), ("eastward_wind", False)]
+)
+def test_the_standard_name_says_what_the_wind_is_relative_to(draw, caplog, name: str, is_of_grid: bool) -> None:
+    found = draw(LAMBERT, relative_to="auto", tags={"standard_name": name})[1][-1].wind
+    expected = draw(LAMBERT, relative_to="grid" if is_of_grid else "north")[1][-1].wind
+    np.testing.assert_array_equal(found, expected)
+    assert not caplog.text

@@ -6,7 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyproj
 import pytest
+import rasterio
+import shapely
 from affine import Affine
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
@@ -16,6 +19,7 @@ from regionplot.geo.region import Region
 from regionplot.render.choose import make_renderer
 from regionplot.render.figure import plot_region
 from regionplot.render.sheet_of_panels import PanelsRenderer
+from regionplot.runs.manifest import read_entries
 from regionplot.runs.run import render_regions
 from regionplot.settings.config import Config
 from regionplot.settings.loading import read_config
@@ -159,3 +163,36 @@ def test_a_raster_that_is_missing_costs_only_its_sheets(make, tmp_path) -> None:
     report = render_regions([REGION], make([["new", "old"]]))
     assert report.exit_code == 1
     assert [outcome.job.target.parent.name for outcome in report.drawn] == ["20260310T0000"]
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+@pytest.mark.parametrize("style", ["plain", "atlas"])
+def test_gdal_places_the_first_panel_to_half_a_pixel(make, tmp_path, style: str, suffix: str) -> None:
+    """All maps have a red square at a known place."""
+    square = shapely.box(-88, 38, -84, 42)
+    (tmp_path / "square.geojson").write_text(shapely.to_geojson(square))
+    output = {"directory": tmp_path / "out", "filename": f"a.{suffix}", "world_file": True}
+    config = make(
+        [["change", "new"], ["old", "new"]],
+        time="2026-03-10T06:00",
+        map={"size": [800, 500], "style": style, "projection": "auto"},
+        features=[{"path": str(tmp_path / "square.geojson"), "facecolor": "#ff0000", "linewidth": 0, "kind": ""}],
+        output={**output, "geotiff": {"area": "sheet"}},
+    )
+    assert not render_regions([REGION], config).failed
+    place = next(iter(read_entries(tmp_path / "out").values()))["georeference"]
+    left, top, right, bottom = place["pixels"]
+    assert right < 400
+    assert bottom < 280
+    with rasterio.open(tmp_path / "out" / f"a.{suffix}") as file:
+        colors = file.read()[:, top:bottom, left:right].astype(int)
+        row, column = np.nonzero((colors[0] == 255) & (colors[1] == 0) & (colors[2] == 0))
+        found = file.xy(top + row.mean(), left + column.mean())
+        to_map = pyproj.Transformer.from_crs("EPSG:4326", file.crs.to_wkt(), always_xy=True)
+        expected = shapely.transform(shapely.segmentize(square, 0.1), lambda p: np.column_stack(to_map.transform(*p.T)))
+        assert abs(np.subtract(found, expected.centroid.coords[0])).max() < 0.5 * file.transform.a
+
+
+def test_a_geotiff_of_one_panel_is_refused(make, tmp_path) -> None:
+    with pytest.raises(ConfigError, match=r'cannot be cut to one panel; set area = "sheet" in \[output.geotiff\]'):
+        find_fields(make([["new", "old"]], output={"directory": tmp_path / "out", "filename": "{name}.tif"}))
