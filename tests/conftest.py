@@ -58,6 +58,7 @@ _SLOW_MODULES = {
     "cli/test_unattended.py",
     "cli/test_watch.py",
     "executors/test_dask.py",
+    "executors/test_dask_maps.py",
     "executors/test_data_process.py",
     "executors/test_faults.py",
     "faults/test_inputs.py",

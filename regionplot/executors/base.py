@@ -82,6 +82,9 @@ class Task(Protocol[J_contra]):
 
     A task can have a method `load_for_workers`. A process that only forks workers calls this method instead of `load`.
 
+    A task can have a method `check_machine`, which each worker process of a cluster calls before `load`. It raises a
+    RegionplotError if the machine lacks a file that the task needs.
+
     A task can also have a method `worker_context`, which returns a context manager. Threads and processes that only do
     jobs enter the context before their first job.
     """
@@ -159,6 +162,11 @@ def load_task(task: Task[Any]) -> None:
 def start_task_worker(task: Task[Any]) -> None:
     """Set up a new worker process for a task. Raise errors like `load_task`."""
     _call(task.start_worker, "a worker cannot be started")
+
+
+def check_machine(task: Task[Any]) -> None:
+    """Check that a machine of a cluster has the files of a task. Raise errors like `load_task`."""
+    _call(getattr(task, "check_machine", lambda: None), "the files of the task cannot be checked")
 
 
 def _call(function: Callable[[], None], problem: str) -> None:

@@ -17,9 +17,19 @@ from typing import Any, Generic
 
 from regionplot._version import __version__
 from regionplot.errors import ExecutorError, RegionplotError
-from regionplot.executors.base import J, Outcome, Task, failure_from_error, load_task, run_job, start_task_worker
+from regionplot.executors.base import (
+    J,
+    Outcome,
+    Task,
+    check_machine,
+    failure_from_error,
+    load_task,
+    run_job,
+    start_task_worker,
+)
 from regionplot.executors.dask_sources import Sources
 from regionplot.system.machine import available_memory
+from regionplot.system.processes import host_name
 
 _MIN_MEMORY = 512 * 2**20
 """Available memory in bytes below which a worker does not keep the data after a run."""
@@ -64,13 +74,33 @@ class LoadedTask(Generic[J]):
             if not self.is_loaded:
                 self.is_loaded = True
                 try:
-                    if problem := difference(program_facts(), self.program):
-                        raise ExecutorError(refusal(f"process {os.getpid()}", problem))
-                    if os.getpid() != self.parent:
-                        start_task_worker(self.task)
-                    load_task(self.task)
+                    self._load()
                 except RegionplotError as error:
                     self.error = error
+
+    def _load(self) -> None:
+        if problem := difference(program_facts(), self.program):
+            raise ExecutorError(refusal(_name_of_worker(), problem))
+        if os.getpid() == self.parent:
+            load_task(self.task)
+            return
+        try:
+            start_task_worker(self.task)
+            check_machine(self.task)
+            load_task(self.task)
+        except RegionplotError as error:
+            error.args = tuple(f"dask worker {_name_of_worker()}: {problem}" for problem in error.problems)
+            raise
+
+
+def _name_of_worker() -> str:
+    """Return the address and the host of this worker."""
+    import distributed  # noqa: PLC0415 (an optional dependency)
+
+    try:
+        return f"{distributed.get_worker().address} on {host_name()}"
+    except ValueError:  # this thread runs no job of dask
+        return f"process {os.getpid()} on {host_name()}"
 
 
 def _received_task(key: str, sources: Sources, task: Task[J], parent: int, program: Mapping[str, str]) -> LoadedTask[J]:

@@ -36,6 +36,7 @@ from regionplot.runs.texts import frame_texts
 from regionplot.settings.base import digest_items
 from regionplot.settings.config import Config
 from regionplot.shared.data import SharedData
+from regionplot.shared.plan import LoadPlan
 from regionplot.sheet.view import View
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ class MapDigests:
         self._common.update(functions_digest(data.config) + parameters_in_use())
         window = data.plan.window
         if data.plan.reads_per_map or window != data.info.geometry.full_window:
-            self._common.update(repr(_file_facts(data.info)).encode())
+            self._common.update(repr(_file_facts(data.info, data.plan)).encode())
             return
         whole = DigestBasis("all cells", (slice(None), slice(None)))
         self._common.update(whole.digest(data.cells).encode())
@@ -126,7 +127,7 @@ class MapDigests:
         if config.statistics.alt_text:
             total.update(self.descriptions.of(region).alt.encode())
         if window is None or data.plan.reads_per_map or self._has_functions:
-            facts = None if window is None else (_file_facts(data.info), data.coloring)
+            facts = None if window is None else (_file_facts(data.info, data.plan), data.coloring)
             total.update(repr(facts).encode())
             return DigestBasis(total.hexdigest(), None)
         total.update(f"{'values' if data.codes is None else 'codes'} {self._loaded.dtype}".encode())
@@ -140,8 +141,11 @@ class MapDigests:
         return self._shared.cells if self._shared.codes is None else self._shared.codes
 
 
-def _file_facts(info: RasterInfo) -> tuple[object, ...]:
-    """Return values for the digest that stand for the cells of a raster that is not loaded."""
+def _file_facts(info: RasterInfo, plan: LoadPlan) -> tuple[object, ...]:
+    """Return values for the digest that stand for the cells of a raster that is not loaded.
+
+    A copy of the file on another machine gives the digest of the original.
+    """
     interpretation = (
         info.gdal_name,
         info.band,
@@ -152,7 +156,7 @@ def _file_facts(info: RasterInfo) -> tuple[object, ...]:
         info.has_mask,
         info.mask_and_scale,
     )
-    return (info.fingerprint, info.geometry.height, info.geometry.width, *interpretation)
+    return (plan.original or info.fingerprint, info.geometry.height, info.geometry.width, *interpretation)
 
 
 def _common(data: SharedData) -> Iterator[tuple[str, Any]]:

@@ -12,6 +12,7 @@ from regionplot.errors import NoSpaceError, RegionplotError
 from regionplot.executors.base import Executor, Outcome, Task
 from regionplot.geo.region import Region
 from regionplot.inputs.reading import fingerprint_of
+from regionplot.runs.gather import with_stored_maps
 from regionplot.runs.hints import with_memory_hint
 from regionplot.runs.jobs import Job, MapResult
 from regionplot.runs.record import RunRecord
@@ -59,7 +60,9 @@ def jobs_to_draw(
 
 def execute(executor: Executor, task: Task[Job], jobs: Sequence[Job], record: RunRecord, observer: Observer) -> None:
     """Run jobs. Record and report each outcome as soon as it is known."""
-    for outcome in stop_when_disk_full(executor.run(task, jobs)) if jobs else ():
+    directory = record.facts.directory
+    outcomes = with_stored_maps(lambda left: executor.run(task, left), jobs, record.run, directory) if jobs else ()
+    for outcome in stop_when_disk_full(outcomes):
         described = with_memory_hint(outcome, executor.workers)
         record.add(described)
         observer.finished(described)

@@ -32,6 +32,7 @@ from regionplot.runs.execute import execute, jobs_to_draw, report_full_disk, war
 from regionplot.runs.facts import RunFacts
 from regionplot.runs.field_names import name_fields
 from regionplot.runs.field_task import FieldsTask
+from regionplot.runs.gather import gathering
 from regionplot.runs.hints import start_hints
 from regionplot.runs.jobs import Job
 from regionplot.runs.leftovers import Leftovers
@@ -295,6 +296,11 @@ class _Drawing:
     def _run(self, task: FieldsTask, jobs: Sequence[Job]) -> None:
         if not jobs:
             return
-        executor = make_run_executor(self.run.config.run, self.record.start_method, len(jobs), self.record.client)
-        execute(executor, task, jobs, self.record, self.run.observer)
+        record, settings = self.record, self.run.config.run
+        executor = make_run_executor(settings, record.start_method, len(jobs), record.client)
+        cluster = record.client or settings.cluster
+        with gathering(settings, record.start_method, cluster, record.facts.directory, record.run) as how:
+            for each in task.tasks.values():
+                each.gathering = how
+            execute(executor, task, jobs, record, self.run.observer)
         self._is_disk_full = any(self.record.outcome_of(job) is None for job in jobs)

@@ -56,6 +56,11 @@ class FieldsTask:
             task.canvases = self.canvases
             yield name, task
 
+    def check_machine(self) -> None:
+        """Check that a machine of a cluster has the inputs of all fields. Raise InputError if it does not."""
+        for task in self.tasks.values():
+            task.check_machine()
+
     def unload(self) -> None:
         """Free the shared data of this process. The next task loads them again."""
         for task in self.tasks.values():

@@ -58,6 +58,12 @@ class FieldLabel(NamedTuple):
     """Time in UTC, in ISO format. Empty if it is not known before the raster is loaded."""
 
 
+Contents = tuple[bytes, ...]
+"""The contents of files."""
+
+TO_KEEP = "to keep"
+"""State of a map that has the digest of the earlier map, which only the client of a cluster can see."""
+
 ONLY_FIELD = FieldLabel()
 """The field of a run that draws only one field."""
 
@@ -99,7 +105,7 @@ class MapResult:
     """Digest of everything that the map depends on. Empty: the map was skipped."""
     state: str = "rendered"
     """`rendered`: the map was drawn. `unchanged`: the map of an earlier run was kept. `skipped`: no map was drawn, for
-    the reason in `reason`."""
+    the reason in `reason`. `TO_KEEP`: the client must check and keep the map of an earlier run."""
     peak_memory: int = 0
     """Maximum resident memory of the process in bytes, including memory that is shared with other processes."""
     sha256: str = ""
@@ -120,6 +126,8 @@ class MapResult:
     """Files beside the map that belong to it."""
     network: NetworkUse | None = None
     """Requests and bytes of the map. None if the raster is a local file."""
+    files: Contents = field(default=(), hash=False, repr=False)
+    """Contents of the map and of its sidecars, if the worker does not see the output folder (`runs.gather`)."""
 
 
 def written_map(
@@ -132,8 +140,9 @@ def written_map(
     no_data: bool = False,
     georeference: str = "",
     sidecars: tuple[Sidecar, ...] = (),
+    files: Contents = (),
 ) -> MapResult:
-    """Return the result of a map that this process has drawn and written."""
+    """Return the result of a map that this process has drawn. Without `files`, it has written the map, too."""
     return MapResult(
         path,
         len(content),
@@ -144,6 +153,7 @@ def written_map(
         sha256=sha256,
         georeference=georeference,
         sidecars=sidecars,
+        files=files,
     )
 
 

@@ -35,6 +35,7 @@ from regionplot.runs.checks import check_all, check_arguments, check_config
 from regionplot.runs.execute import execute, jobs_to_draw, report_full_disk, warn_of_new_raster
 from regionplot.runs.facts import RunFacts
 from regionplot.runs.filenames import assign_file_names
+from regionplot.runs.gather import gathering
 from regionplot.runs.hints import start_hints
 from regionplot.runs.jobs import Job
 from regionplot.runs.leftovers import Leftovers
@@ -348,7 +349,9 @@ def _run_jobs(record: RunRecord, config: Config, plan: LoadPlan, observer: Obser
     if abilities.shares_memory or abilities.loads_once:
         task.regions = [job.region for job in jobs]
     report_missing_letters(letters if jobs else "")
-    execute(executor, task, jobs, record, observer)
+    cluster = record.client or config.run.cluster
+    with gathering(config.run, record.start_method, cluster, record.facts.directory, record.run) as task.gathering:
+        execute(executor, task, jobs, record, observer)
     if jobs and isinstance(observer, Observer):  # observers of callers can lack the method
         observer.drawn(task)
 

@@ -13,7 +13,8 @@ import numpy as np
 from regionplot.errors import RasterError
 from regionplot.geo.region import Region
 from regionplot.runs import store
-from regionplot.runs.jobs import Job, MapResult, Sidecar, skipped_map, written_map
+from regionplot.runs.jobs import TO_KEEP, Job, MapResult, Sidecar, skipped_map, written_map
+from regionplot.runs.sidecars import write_sidecars
 from regionplot.runs.unchanged import reuse_previous_map
 from regionplot.settings.config import Config
 from regionplot.settings.remote_path import is_remote
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from regionplot.render.sheets import Style
     from regionplot.runs.digests import MapDigests
     from regionplot.runs.gate import Inspection
+    from regionplot.runs.gather import Gathering
     from regionplot.sheet.sheet import Sheet
 
 _KEPT_MEMORY = 4 * 2**20
@@ -67,6 +69,8 @@ class RenderTask:
     """Regions to draw, if the workers are forked after the data are loaded."""
     field_name: str = ""
     """Name of the field, if the run draws several fields."""
+    gathering: Gathering | None = None
+    """How a worker finds out whether to send its maps to the client. None: it writes them."""
     raster: str = ""
     """Identifies the files of the raster (`gate.raster_mark`). Empty if `[publish]` does not need it."""
     canvases: Canvases | None = field(default=None, repr=False)
@@ -76,7 +80,8 @@ class RenderTask:
     """Renderers that no thread uses now. A renderer draws all its maps into one buffer, so threads cannot share it."""
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_digests": None, "idle": [], "canvases": None}
+        kept = {name: value for name, value in self.__dict__.items() if name != "_sends_maps"}  # of this machine
+        return {**kept, "_digests": None, "idle": [], "canvases": None}
 
     def start_worker(self) -> None:
         """Set the policy of malloc. Functions of the user use malloc as usual, and open no windows."""
@@ -96,6 +101,18 @@ class RenderTask:
             if self._needs == "pixels":
                 renderer.prepare(self.regions)
                 _import_for_encoding(renderer)
+
+    def check_machine(self) -> None:
+        """Check that a machine of a cluster has the inputs of the run.
+
+        Raises
+        ------
+        InputError
+            If a file is missing, or is not the file with which the run began.
+        """
+        from regionplot.runs.machine import plan_for_machine  # noqa: PLC0415 (only clusters need it)
+
+        self.plan = plan_for_machine(self.config, self.plan)
 
     def unload(self) -> None:
         """Free the shared data of this process. The next task loads them again."""
@@ -133,7 +150,7 @@ class RenderTask:
         watch = Stopwatch()
         digest = job.digest or self.digests.of(job.region)
         watch.lap("compare")
-        if kept := reuse_previous_map(job, digest):
+        if kept := self._keep(job, digest):
             return kept
         failpoints.failpoint("draw", job.name)
         if not self.config.publish.is_active:
@@ -146,6 +163,13 @@ class RenderTask:
         mark = inspection.check(job, self.raster)
         watch.lap("inspect")
         return replace(self._publish(job, digest, watch, inspection.sheet), mark=mark)
+
+    def _keep(self, job: Job, digest: str) -> MapResult | None:
+        """Keep the map of an earlier run. If only the client sees it, tell the client to keep it."""
+        if not self._sends_maps:
+            return reuse_previous_map(job, digest)
+        is_same = job.previous is not None and job.previous.digest == digest
+        return MapResult(job.target, 0, digest=digest, state=TO_KEEP) if is_same else None
 
     def _inspect(self, region: Region) -> Inspection:
         from regionplot.runs.gate import Inspection  # noqa: PLC0415 (only `[publish]` needs it)
@@ -176,14 +200,18 @@ class RenderTask:
     ) -> MapResult:
         place, directory = picture.georeference, self.config.output.directory
         sidecars: tuple[Sidecar, ...] = ()
+        files: dict[str, bytes] = {}
         if self.config.output.world_file and place is not None:
-            from regionplot.runs.sidecars import write_sidecars  # noqa: PLC0415 (few runs write world files)
-            from regionplot.writers.world_file import world_files  # noqa: PLC0415
+            from regionplot.writers.world_file import world_files  # noqa: PLC0415 (few runs write world files)
 
             is_panel = getattr(make_writer(self.config.output), "shows_panel_only", False)
             files = world_files(job.target.name, place, is_panel=is_panel)
+        if self._sends_maps:
+            sidecars = tuple(Sidecar(name, len(each), store.checksum(each)) for name, each in files.items())
+            sha256 = store.checksum(content)
+        else:
             sidecars = write_sidecars(job.target, files, self.run, directory)
-        sha256 = store.write_file(job.target, content, self.run, within=directory)
+            sha256 = store.write_file(job.target, content, self.run, within=directory)
         watch.lap("write")
         return written_map(
             job.target,
@@ -194,7 +222,13 @@ class RenderTask:
             no_data=picture.no_data,
             georeference="" if place is None else place.text,
             sidecars=sidecars,
+            files=(content, *files.values()) if self._sends_maps else (),
         )
+
+    @cached_property
+    def _sends_maps(self) -> bool:
+        """True if this worker does not see the output folder of the client."""
+        return self.gathering is not None and self.gathering.is_needed()
 
     def _draw(self, renderer: MapRenderer, region: Region, watch: Stopwatch) -> Picture | FigurePicture:
         """Draw a region as the kind of picture that the writer of the run needs."""

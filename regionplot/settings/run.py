@@ -42,6 +42,9 @@ class RunSettings(Section):
     start a cluster on this machine."""
     scheduler_file: Annotated[InputPath | None, NOT_IN_DIGEST] = None
     """File of a dask scheduler that contains its address, as written by `dask scheduler --scheduler-file`."""
+    output: Annotated[Literal["auto", "gather"], NOT_IN_DIGEST] = "auto"
+    """Who writes the maps of a dask cluster. `auto`: a worker that does not see the output folder sends its maps to the
+    client, which writes them. `gather`: all workers send their maps. Other executors write their maps."""
     timeout: Annotated[float, Field(gt=0, le=86_400), NOT_IN_DIGEST] = 300
     """Time limit for one map in seconds."""
     maps_per_worker: Annotated[int, Field(ge=1), NOT_IN_DIGEST] = 200

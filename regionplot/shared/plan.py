@@ -60,6 +60,8 @@ class LoadPlan:
     """The plan of each panel, if a sheet has several panels."""
     stored: Path | None = None
     """File from which workers that are not forked load data that are only in memory. None if there is no such file."""
+    original: Fingerprint | None = None
+    """Fingerprint of the raster's file on the machine that made the plan, if `fingerprint` is that of a copy."""
 
 
 def plan_load(

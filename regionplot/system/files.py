@@ -235,3 +235,11 @@ class Fingerprint:
         except OSError:
             return None
         return cls(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+
+    def is_copy_of(self, other: Fingerprint) -> bool:
+        """Return True if a file on another machine has the size and the time of the last write of this file.
+
+        Some programs that copy files keep only whole seconds of the time.
+        """
+        second = 10**9
+        return (self.size, self.modified // second) == (other.size, other.modified // second)
