@@ -35,7 +35,7 @@ from regionplot.system.processes import host_name
 from regionplot.system.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
-    from regionplot.runs.upload import Bucket, Uploaded
+    from regionplot.runs.upload import Upload, Uploaded
     from regionplot.settings.run import RunSettings
 
 logger = logging.getLogger(__name__)
@@ -107,7 +107,7 @@ class RunRecord:
         self._summary: dict[str, Any] | None = None
         self._is_published = False
         self._started = datetime.now(UTC)
-        self._bucket = _bucket(facts.url) if facts.url else None
+        self._upload = self._start_upload() if facts.url else None
         self._uploaded: Uploaded | None = None
         self._use_before = _network_use() if is_remote(facts.raster) else None
         self._check_folders()
@@ -140,6 +140,8 @@ class RunRecord:
     def add(self, outcome: Outcome[Job]) -> None:
         """Record the outcome of a job."""
         self._outcomes[outcome.job.target.as_posix()] = outcome
+        if self._upload is not None and outcome.ok:
+            self._upload.add(outcome.value)
 
     def outcome_of(self, job: Job) -> Outcome[Job] | None:
         """Return the outcome of a job, or None if there is none yet."""
@@ -193,16 +195,21 @@ class RunRecord:
             has_result = self._has_maps() or bool(_without_map(report))
             end = RunEnd(has_result, is_complete, is_interrupted=error is not None)
             self._is_published = self._publication.finish(end)
-        if error is None and self._bucket is not None and self._is_published:
-            self._upload(self._bucket)
+        if self._upload is not None:
+            self._end_upload(self._upload)
 
-    def _upload(self, bucket: Bucket) -> None:
-        """Copy the maps to object storage. Each map that cannot be written is a problem of the run."""
-        from regionplot.runs.upload import upload  # noqa: PLC0415 (only object storage needs it)
+    def _start_upload(self) -> Upload:
+        from regionplot.runs.upload import start_upload  # noqa: PLC0415 (only object storage needs it)
 
-        folder = self._publication.folder
+        return start_upload(self.facts.url, self.facts.directory, self._publication.folder, self.start_method)
+
+    def _end_upload(self, upload: Upload) -> None:
+        """Copy the rest to object storage. Each map that cannot be written is a problem of the run."""
         try:
-            self._uploaded = upload(bucket, self.facts.directory, "" if folder == self.facts.directory else folder.name)
+            if not self._is_published:
+                upload.cancel()
+                return
+            self._uploaded = upload.finish()
             self._problems += self._uploaded.problems
             for problem in self._uploaded.problems:
                 logger.error("%s", problem)
@@ -357,12 +364,6 @@ class RunRecord:
             "exit_code": _exit_code(error, report),
             **({"network": report.network._asdict()} if report.network else {}),
         }
-
-
-def _bucket(url: str) -> Bucket:
-    from regionplot.runs.upload import Bucket  # noqa: PLC0415 (only object storage needs it)
-
-    return Bucket(url)
 
 
 def _network_use() -> NetworkUse:

@@ -2,6 +2,11 @@
 
 The maps are drawn into a local folder. It is kept, so the next run finds the unchanged maps there. Each object is
 compared with the state after the last run: its size and its ETag.
+
+::
+
+    map is drawn ─► Upload.add ─► UploadWhileDrawing: PUT in a thread ─┐
+                                  Upload: nothing ─────────────────────┴─► finish: PUT the rest, check, manifest
 """
 
 from __future__ import annotations
@@ -10,12 +15,14 @@ import json
 import re
 import time
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from regionplot.errors import OutputError
+from regionplot.executors.choose import executor_class
+from regionplot.runs.jobs import MapResult
 from regionplot.runs.manifest import NAME as MANIFEST
 from regionplot.runs.publication import LATEST
 from regionplot.system.files import PRIVATE_FILE, RUN, atomic_replace, new_run, open_exclusive
@@ -108,48 +115,158 @@ def _text(error: BaseException) -> str:
     return plain_text(without_secrets(str(error).strip() or type(error).__name__))
 
 
-def upload(bucket: Bucket, directory: Path, run: str = "") -> Uploaded:
-    """Copy the maps and the manifest in a folder to object storage.
+class Upload:
+    """Copy the maps and the manifest of a run to object storage when the run has ended.
 
     Parameters
     ----------
-    bucket : Bucket
+    url : str
         The place.
     directory : Path
         Output folder of the run.
     run : str
         Folder of the run, with `publish = "runs"`. The object `latest.json` then names this run.
 
-    Returns
-    -------
-    Uploaded
-        If a map cannot be written, neither the manifest nor `latest.json` is written.
+    Raises
+    ------
+    OutputError
+        If the storage does not answer.
+    """
+
+    def __init__(self, url: str, directory: Path, run: str = "") -> None:
+        self._bucket = Bucket(url)
+        self._directory = directory
+        self._run = run
+
+    def add(self, result: MapResult) -> None:
+        """Take a map that is complete."""
+
+    def cancel(self) -> None:
+        """End the upload of a run that is not published."""
+
+    def finish(self) -> Uploaded:
+        """Copy the maps that are not copied yet, and the manifest.
+
+        Returns
+        -------
+        Uploaded
+            If a map cannot be written, neither the manifest nor `latest.json` is written.
+
+        Raises
+        ------
+        OutputError
+            If the storage does not answer.
+        """
+        return self._finish({})
+
+    def _finish(self, sent: Mapping[str, str]) -> Uploaded:
+        """Copy the rest. `sent` holds the checksums of the maps that this run has already written, by name."""
+        bucket, directory, run = self._bucket, self._directory, self._run
+        prefix = f"{run}/" if run else ""
+        known, objects = _read_record(directory), bucket.objects()
+        maps = {f"{prefix}{name}": sha256 for name, sha256 in _files(directory / run)}
+        early = {name for name, sha256 in maps.items() if sent.get(name) == sha256}
+        new = {
+            name
+            for name, sha256 in maps.items()
+            if name not in early and not _is_current(known.get(name), objects.get(name), sha256)
+        }
+        failed = _put_all(bucket, directory, sorted(new))
+        found = bucket.objects()
+        for name in (new | early) - failed.keys():
+            size = found.get(name, {}).get("size")
+            if size != (directory / name).stat().st_size:
+                failed[name] = f"{bucket.url}/{name}: cannot be written: it has {size} bytes after it was written"
+        problems = [*failed.values()]
+        if not problems:
+            problems += filter(None, [bucket.put(f"{prefix}{MANIFEST}", (directory / run / MANIFEST).read_bytes())])
+        if run and not problems:
+            problems += filter(None, [bucket.put(_POINTER, json.dumps({"run": run}).encode())])
+        if not problems:
+            bucket.remove([name for name in found if _is_old(name, known, maps, directory)])
+        state = {name: [sha256, _tag(found.get(name, {}))] for name, sha256 in maps.items() if name not in failed}
+        _write_record(directory, {**{name: each for name, each in known.items() if name not in maps}, **state})
+        written = len(new) + len(early) - len(failed)
+        return Uploaded(bucket.url, written, len(maps) - len(new) - len(early), tuple(problems))
+
+
+class UploadWhileDrawing(Upload):
+    """Copy each map in a thread as soon as it is complete. A program with threads must not fork."""
+
+    def __init__(self, url: str, directory: Path, run: str = "") -> None:
+        super().__init__(url, directory, run)
+        self._known, self._objects = _read_record(directory), self._bucket.objects()
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="regionplot-upload")
+        self._running: dict[str, tuple[str, Future[str]]] = {}
+
+    def add(self, result: MapResult) -> None:
+        """Copy a map and its sidecars, unless they are unchanged."""
+        if not result.sha256:
+            return
+        folder = result.path.parent.relative_to(self._directory)
+        files = [(result.path.name, result.sha256), *((each.name, each.sha256) for each in result.sidecars)]
+        for file, sha256 in files:
+            name = (folder / file).as_posix()
+            if not _is_current(self._known.get(name), self._objects.get(name), sha256):
+                self._running[name] = sha256, self._pool.submit(self._put, name)
+
+    def _put(self, name: str) -> str:
+        try:
+            return self._bucket.put(name, (self._directory / name).read_bytes())
+        except OSError as error:  # the end of the run tries again, and reports the error
+            return str(error)
+
+    def finish(self) -> Uploaded:
+        """Wait for the maps that are being copied, and copy the rest. See `Upload.finish`."""
+        self._pool.shutdown()
+        return self._finish(self._sent())
+
+    def cancel(self) -> None:
+        """Cancel what is queued. Record what is written, so that the next run does not write it again.
+
+        Raises
+        ------
+        OutputError
+            If the storage does not answer.
+        """
+        self._pool.shutdown(cancel_futures=True)
+        sent = self._sent()
+        if sent:
+            found = self._bucket.objects()
+            state = {name: [sha256, _tag(found.get(name, {}))] for name, sha256 in sent.items()}
+            _write_record(self._directory, {**self._known, **state})
+
+    def _sent(self) -> dict[str, str]:
+        """Return the checksums of the maps that are written, by name."""
+        return {
+            name: sha256
+            for name, (sha256, future) in self._running.items()
+            if not future.cancelled() and not future.result()
+        }
+
+
+def start_upload(url: str, directory: Path, folder: Path, start_method: str) -> Upload:
+    """Return the upload of a run. Connect to the storage.
+
+    Parameters
+    ----------
+    url : str
+        The place.
+    directory : Path
+        Output folder.
+    folder : Path
+        Folder of the run.
+    start_method : str
+        Name of the executor. If it forks this process, maps are copied at the end of the run.
 
     Raises
     ------
     OutputError
         If the storage does not answer.
     """
-    prefix = f"{run}/" if run else ""
-    known, objects = _read_record(directory), bucket.objects()
-    maps = {f"{prefix}{name}": sha256 for name, sha256 in _files(directory / run)}
-    new = {name: sha256 for name, sha256 in maps.items() if not _is_current(known.get(name), objects.get(name), sha256)}
-    failed = _put_all(bucket, directory, list(new))
-    found = bucket.objects()
-    for name in new.keys() - failed.keys():
-        size = found.get(name, {}).get("size")
-        if size != (directory / name).stat().st_size:
-            failed[name] = f"{bucket.url}/{name}: cannot be written: it has {size} bytes after it was written"
-    problems = [*failed.values()]
-    if not problems:
-        problems += filter(None, [bucket.put(f"{prefix}{MANIFEST}", (directory / run / MANIFEST).read_bytes())])
-    if run and not problems:
-        problems += filter(None, [bucket.put(_POINTER, json.dumps({"run": run}).encode())])
-    if not problems:
-        bucket.remove([name for name in found if _is_old(name, known, maps, directory)])
-    state = {name: [sha256, _tag(found.get(name, {}))] for name, sha256 in maps.items() if name not in failed}
-    _write_record(directory, {**{name: each for name, each in known.items() if name not in maps}, **state})
-    return Uploaded(bucket.url, len(new) - len(failed), len(maps) - len(new), tuple(problems))
+    abilities = executor_class(start_method).abilities
+    kind = Upload if abilities.shares_memory and abilities.survives_crashes else UploadWhileDrawing
+    return kind(url, directory, "" if folder == directory else folder.name)
 
 
 def _files(folder: Path) -> Iterator[tuple[str, str]]:

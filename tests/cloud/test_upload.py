@@ -119,3 +119,60 @@ def test_unusable_urls_are_reported_before_anything_is_drawn(run: Run) -> None:
     assert secret.returncode == 2
     assert "TOPSECRET" not in secret.stdout + secret.stderr
     assert not read_config({"raster": {"path": "sample:relief"}}).output.url
+
+
+SLOW_LAST = """
+import time
+def draw(shared, region):
+    import numpy as np
+    from fsspec import filesystem
+    before = {"b": "a", "c": "b"}.get(region.name)
+    end = time.monotonic() + 20
+    while before and not filesystem("memory").exists(f"/bucket/maps/{before}.png"):
+        assert time.monotonic() < end, "the map before this map is not copied yet"
+        time.sleep(0.01)
+    if region.name == "c":
+        raise KeyboardInterrupt
+    return np.zeros((100, 120, 3), np.uint8)
+"""
+
+
+def test_maps_are_copied_while_others_are_drawn_and_a_stopped_run_is_resumed(
+    system: Any, run: Run, tmp_path: Path
+) -> None:
+    """The old manifest stays if the run is stopped. The next run does not write the maps again."""
+    (tmp_path / "own.py").write_text(SLOW_LAST)
+    config = CONFIG.replace("[map]", '[map]\ndraw = "own:draw"')
+    stopped = run(config, f"{TABLE}c,-110,-100,36,41\n")
+    assert stopped.returncode == 130, stopped.stderr
+    assert names(system) == ["/bucket/maps/a.png", "/bucket/maps/b.png"]
+    with mock.patch.object(type(system), "pipe_file", autospec=True, side_effect=type(system).pipe_file) as put:
+        assert f"0 objects written to {URL}, 2 unchanged" in run(config).stdout
+        assert [call.args[1] for call in put.call_args_list] == ["/bucket/maps/manifest.json"]
+
+
+def test_a_map_that_fails_while_others_are_drawn_is_copied_at_the_end(system: Any, run: Run) -> None:
+    put = type(system).pipe_file
+    failed = []
+
+    def fail(self: Any, path: str, value: bytes, **options: Any) -> None:
+        if path.endswith("a.png") and len(failed) < 2:
+            failed.append(path)
+            raise PermissionError("Access Denied")
+        put(self, path, value, **options)
+
+    with mock.patch.object(type(system), "pipe_file", fail):
+        done = run()
+    assert done.returncode == 0, done.stderr
+    assert f"2 objects written to {URL}, 0 unchanged" in done.stdout
+    assert len(failed) == 2
+
+
+def test_a_program_that_forks_its_workers_copies_at_the_end(system: Any, tmp_path: Path) -> None:
+    """A thread that runs during a fork can hold a lock, which is then held for ever in the worker."""
+    kinds = {
+        name: type(module.start_upload(URL, tmp_path, tmp_path, name)) for name in ("fork", "serial", "dask", "spawn")
+    }
+    assert kinds.pop("fork") is module.Upload
+    assert set(kinds.values()) == {module.UploadWhileDrawing}
+    assert names(system) == []
