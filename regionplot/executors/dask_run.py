@@ -13,8 +13,8 @@ from typing import Any, Generic
 
 from regionplot.errors import ExecutorError
 from regionplot.executors.base import Failure, J, Outcome, Task, WorkerSettings, failure_from_error
-from regionplot.executors.dask_sources import missing_packages, sources_of
-from regionplot.executors.dask_task import LoadedTask, end_task, run_jobs
+from regionplot.executors.dask_sources import sources_of
+from regionplot.executors.dask_task import UNKNOWN, LoadedTask, end_task, receive_task, run_jobs
 from regionplot.executors.jobs import RETRYABLE_CAUSES, PendingJob
 
 _LOST = "lost"
@@ -28,6 +28,11 @@ _BATCH_SECONDS = 0.25
 
 _MAX_BATCH = 256
 """Maximum number of jobs of a batch."""
+
+_MAX_WAIT = 2.0
+"""Maximum time of one wait in seconds. Then the workers are counted."""
+
+_NO_WORKERS = "the dask cluster has no workers"
 
 _COUNT_INTERVAL = 1.0
 """Seconds after which the workers of a running cluster are counted again."""
@@ -46,10 +51,10 @@ class ClusterRun(Generic[J]):
     """Number of jobs that are not submitted. None: unknown, and each job is a batch of its own."""
     is_fixed: bool = False
     """True if the workers are not counted again."""
-    loaded: Any = None
-    """Future of the task that all workers share."""
     key: str = ""
-    """Key of the task that was sent last."""
+    """Key of the task. Empty: it is not sent yet."""
+    content: bytes = field(default=b"", repr=False)
+    """The pickled task, for workers that join later."""
     running: dict[Any, list[PendingJob[J]]] = field(default_factory=dict)
     alone: deque[PendingJob[J]] = field(default_factory=deque)
     """Jobs of lost batches. Each is submitted as a batch of its own, because any of them can end a worker."""
@@ -59,6 +64,9 @@ class ClusterRun(Generic[J]):
     deaths: int = 0
     """Number of consecutive jobs whose workers died."""
     counted: float = field(default_factory=time.monotonic)
+    """Monotonic time when the workers were last counted."""
+    had_workers: float = field(default_factory=time.monotonic)
+    """Monotonic time when the cluster was last known to have workers."""
 
     def outcomes(self, jobs: Iterable[PendingJob[J]], per_worker: int) -> Iterator[Outcome[J]]:
         """Run jobs and yield their outcomes. Jobs that must be retried are added to `retries`.
@@ -78,8 +86,7 @@ class ClusterRun(Generic[J]):
                 return
             for future in _wait(self.client, self.running):
                 yield from self._finish(self.running.pop(future), future)
-            if per_worker > 1:
-                self._count_workers()
+            self._count_workers()
 
     def _next_batch(self, waiting: Iterator[PendingJob[J]]) -> list[PendingJob[J]]:
         if self.alone:
@@ -96,17 +103,31 @@ class ClusterRun(Generic[J]):
         return max(1, min(int(_BATCH_SECONDS / self.seconds), self.count // (2 * self.workers), _MAX_BATCH))
 
     def _count_workers(self) -> None:
-        """Count the workers again, because workers can be added to a running cluster."""
+        """Count the workers again, because workers can be added to a running cluster.
+
+        Raises
+        ------
+        ExecutorError
+            If the cluster has had no workers for some time. Dask would wait for new workers for ever.
+        """
         now = time.monotonic()
-        if self.is_fixed or now - self.counted < _COUNT_INTERVAL:
+        if now - self.counted < _COUNT_INTERVAL:
             return
         self.counted = now
         with suppress(OSError):
-            self.workers = max(1, sum(self.client.nthreads().values()))
+            count = sum(self.client.nthreads().values())
+            self.had_workers = now if count else self.had_workers
+            if not self.is_fixed:
+                self.workers = max(1, count)
+        if now - self.had_workers > _worker_timeout():
+            raise ExecutorError(f"{_NO_WORKERS} any more; finished jobs are kept; start workers and try again")
 
     def _finish(self, jobs: list[PendingJob[J]], future: Any) -> Iterator[Outcome[J]]:
         """Yield the outcomes of a finished batch. Submit the jobs of a lost batch again, one by one."""
         outcomes = _outcomes(future, [job.job for job in jobs])
+        if outcomes is None:
+            self._submit(jobs, self.content)
+            return
         if any(outcome.failure is not None and outcome.failure.cause == _LOST for outcome in outcomes):
             self._check_connection()
         if len(jobs) > 1 and future.status != "finished":
@@ -138,34 +159,51 @@ class ClusterRun(Generic[J]):
                 "start the scheduler and run the command again"
             )
 
-    def _submit(self, batch: list[PendingJob[J]]) -> None:
-        if self.loaded is None or self.loaded.status != "finished":  # all workers that had the task died
-            self._check_connection()
-            self.loaded = self._send_task()
+    def _submit(self, batch: list[PendingJob[J]], content: bytes = b"") -> None:
+        """Submit a batch, with the pickled task if the worker does not have it."""
+        self._check_connection()
+        if not self.key:
+            self._send_task()
         jobs = [job.job for job in batch]
-        self.running[self.client.submit(run_jobs, self.loaded, jobs, pure=False, retries=0)] = batch
+        future = self.client.submit(run_jobs, self.key, jobs, content, pure=False, retries=0)
+        self.running[future] = batch
 
-    def _send_task(self) -> Any:
-        """Send the task to all workers, and return its future."""
+    def _send_task(self) -> None:
+        """Send the task to all workers.
+
+        `Client.scatter` is not used. If a worker dies meanwhile, `scatter` waits 30 s for an answer of this worker.
+
+        Raises
+        ------
+        ExecutorError
+            If there are no workers, or a worker cannot unpickle the task or lacks a package.
+        """
+        import cloudpickle  # noqa: PLC0415 (dask requires it)
+
         task = LoadedTask(self.task, sources=sources_of(self.task))
-        self._check_packages(task.sources.packages)
-        self.key = task.key
+        self._wait_for_workers()
         try:
-            return self.client.scatter(task, broadcast=True, hash=False)
-        except TimeoutError as error:
-            raise ExecutorError(f"the dask cluster has no workers: {error}; start workers and try again") from error
-        except Exception as error:  # dask raises a plain Exception if a worker cannot unpickle the task
-            message = str(error) or type(error).__name__
-            raise ExecutorError(f"the task cannot be sent to the dask workers: {message}") from error
-
-    def _check_packages(self, names: tuple[str, ...]) -> None:
-        """Raise ExecutorError if a worker does not have a package that the task needs."""
-        for address, found in self.client.run(missing_packages, names, on_error="return").items():
-            if found and not isinstance(found, BaseException):
+            self.content = cloudpickle.dumps(task)
+            answers = self.client.run(receive_task, self.content, task.sources.packages, on_error="return")
+        except Exception as error:  # pickling can raise any error
+            raise ExecutorError(f"the task cannot be sent to the dask workers: {_text(error)}") from error
+        for address, found in answers.items():
+            if isinstance(found, OSError):  # this worker was lost
+                continue
+            if isinstance(found, BaseException):
+                raise ExecutorError(f"the task cannot be sent to the dask worker {address}: {_text(found)}") from found
+            if found:
                 raise ExecutorError(
                     f"dask worker {address} has no package {', '.join(found)}, which your functions need; install the "
                     "same packages on all workers"
                 )
+        self.key = task.key
+
+    def _wait_for_workers(self) -> None:
+        try:
+            self.client.wait_for_workers(1, timeout=_worker_timeout())
+        except TimeoutError as error:
+            raise ExecutorError(f"{_NO_WORKERS}: {error}; start workers and try again") from error
 
     def end(self) -> None:
         """Cancel the running jobs, and free the data in the workers of a running cluster."""
@@ -178,16 +216,30 @@ class ClusterRun(Generic[J]):
 
 
 def _wait(client: Any, futures: Iterable[Any]) -> list[Any]:
-    """Wait until at least one future is done, and return all futures that are done."""
+    """Wait some seconds until at least one future is done, and return all futures that are done."""
     import distributed  # noqa: PLC0415 (an optional dependency)
 
-    with client.as_current(), suppress(CancelledError):  # a cancelled future is done, too
-        distributed.wait(list(futures), return_when="FIRST_COMPLETED")
+    with client.as_current(), suppress(CancelledError, TimeoutError):  # a cancelled future is done, too
+        distributed.wait(list(futures), timeout=_MAX_WAIT, return_when="FIRST_COMPLETED")
     return [future for future in futures if future.status != "pending"]
 
 
-def _outcomes(future: Any, jobs: list[J]) -> list[Outcome[J]]:
-    """Return the outcomes of the jobs of a finished batch. If the batch was lost, all jobs have the same failure."""
+def _worker_timeout() -> float:
+    """Return the time in seconds for which a cluster may have no workers: the timeout of dask's connections."""
+    import dask  # noqa: PLC0415 (an optional dependency)
+
+    return float(dask.utils.parse_timedelta(dask.config.get("distributed.comm.timeouts.connect")))
+
+
+def _text(error: BaseException) -> str:
+    return str(error) or type(error).__name__
+
+
+def _outcomes(future: Any, jobs: list[J]) -> list[Outcome[J]] | None:
+    """Return the outcomes of the jobs of a finished batch. If the batch was lost, all jobs have the same failure.
+
+    Return None if the worker does not have the task.
+    """
     import distributed  # noqa: PLC0415 (an optional dependency)
 
     try:
@@ -199,6 +251,8 @@ def _outcomes(future: Any, jobs: list[J]) -> list[Outcome[J]]:
     except Exception as error:
         failure = failure_from_error(TypeError(f"the result cannot be unpickled: {error}"))
     else:
+        if kind == UNKNOWN:
+            return None
         if kind == "broken":
             raise content
         return [Outcome(job, *parts) for job, parts in zip(jobs, content, strict=True)]

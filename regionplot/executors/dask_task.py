@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+import pickle
 import re
 import sys
 import threading
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import metadata
@@ -27,7 +29,7 @@ from regionplot.executors.base import (
     run_job,
     start_task_worker,
 )
-from regionplot.executors.dask_sources import Sources
+from regionplot.executors.dask_sources import Sources, missing_packages
 from regionplot.system.machine import available_memory
 from regionplot.system.processes import host_name
 
@@ -37,9 +39,15 @@ _MIN_MEMORY = 512 * 2**20
 _load_lock = threading.Lock()
 """Lock of `LoadedTask.load`, because a dask worker may have several threads."""
 
-_kept_tasks_lock = threading.Lock()
+_MAX_KEPT_TASKS = 2
+"""Number of tasks that a worker process keeps. Several runs can use a cluster at once."""
+
+_kept_tasks_lock = threading.RLock()
 _kept_tasks: dict[str, LoadedTask[Any]] = {}
-"""The last task of this worker process, by its key. Dask may drop a task between two jobs, and send it again."""
+"""The last tasks of this worker process, by their keys. All batches of a run use the same task."""
+
+UNKNOWN = "unknown"
+"""Answer of a worker that does not have the task, because it joined the cluster later."""
 
 
 def _own_program() -> Mapping[str, str]:
@@ -53,6 +61,8 @@ class LoadedTask(Generic[J]):
     task: Task[J]
     parent: int = field(default_factory=os.getpid)
     """Process id of the caller. An `inproc://` cluster runs its workers in this process."""
+    host: str = field(default_factory=host_name)
+    """Name of the machine of the caller."""
     is_loaded: bool = False
     error: RegionplotError | None = None
     """Error of the failed load. All jobs of the worker report this error."""
@@ -66,7 +76,7 @@ class LoadedTask(Generic[J]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle without the loaded state, because dask may copy the task from a worker that has loaded the data."""
-        return _received_task, (self.key, self.sources, self.task, self.parent, self.program)
+        return _received_task, (self.key, self.sources, self.task, self.parent, self.host, self.program)
 
     def load(self) -> None:
         """Load the task once per worker. If loading fails, keep the error for all jobs of the worker."""
@@ -81,16 +91,27 @@ class LoadedTask(Generic[J]):
     def _load(self) -> None:
         if problem := difference(program_facts(), self.program):
             raise ExecutorError(refusal(_name_of_worker(), problem))
-        if os.getpid() == self.parent:
-            load_task(self.task)
-            return
-        try:
+        if not self.is_in_caller:
             start_task_worker(self.task)
-            check_machine(self.task)
+            with _naming_worker():
+                check_machine(self.task)
+        with nullcontext() if self.host == host_name() else _naming_worker():
             load_task(self.task)
-        except RegionplotError as error:
-            error.args = tuple(f"dask worker {_name_of_worker()}: {problem}" for problem in error.problems)
-            raise
+
+    @property
+    def is_in_caller(self) -> bool:
+        """True if this worker is a thread of the process that runs the jobs."""
+        return (self.parent, self.host) == (os.getpid(), host_name())
+
+
+@contextmanager
+def _naming_worker() -> Iterator[None]:
+    """Add the name of this worker to errors, because other workers may have the files that it lacks."""
+    try:
+        yield
+    except RegionplotError as error:
+        error.args = tuple(f"dask worker {_name_of_worker()}: {problem}" for problem in error.problems)
+        raise
 
 
 def _name_of_worker() -> str:
@@ -103,16 +124,32 @@ def _name_of_worker() -> str:
         return f"process {os.getpid()} on {host_name()}"
 
 
-def _received_task(key: str, sources: Sources, task: Task[J], parent: int, program: Mapping[str, str]) -> LoadedTask[J]:
-    """Return the task that has been sent to this worker. If it was sent before, return the same object.
-
-    Dask drops copies of data that no running job needs. It also writes data to disk if the memory is nearly full.
-    Without `_kept_tasks`, the next job would load the data again.
-    """
+def _received_task(
+    key: str, sources: Sources, task: Task[J], parent: int, host: str, program: Mapping[str, str]
+) -> LoadedTask[J]:
+    """Return the task that has been sent to this worker. If it was sent before, return the same object."""
     with _kept_tasks_lock:
-        for other in set(_kept_tasks) - {key}:
+        found = _kept_tasks.setdefault(key, LoadedTask(task, parent, host, key=key, program=program, sources=sources))
+        for other in list(_kept_tasks)[:-_MAX_KEPT_TASKS]:
             _kept_tasks.pop(other, None)
-        return _kept_tasks.setdefault(key, LoadedTask(task, parent, key=key, program=program, sources=sources))
+        return found
+
+
+def receive_task(content: bytes, packages: tuple[str, ...]) -> list[str]:
+    """Keep a task that the client has sent, and return the packages that this worker does not have.
+
+    Parameters
+    ----------
+    content : bytes
+        The pickled `LoadedTask`. It is not unpickled if packages are missing.
+    packages : tuple of str
+        Packages that the task needs.
+    """
+    missing = missing_packages(packages)
+    if not missing:
+        with _kept_tasks_lock:
+            pickle.loads(content)
+    return missing
 
 
 def end_task(key: str) -> None:
@@ -123,16 +160,34 @@ def end_task(key: str) -> None:
     kept = _kept_tasks.pop(key, None)
     if kept is not None:
         kept.is_ended = True
-    if kept is None or kept.parent == os.getpid() or available_memory() >= _MIN_MEMORY:
+    if kept is None or kept.is_in_caller or available_memory() >= _MIN_MEMORY:
         return
     getattr(kept.task, "unload", lambda: None)()
 
 
-def run_jobs(loaded: LoadedTask[J], jobs: Sequence[J]) -> tuple[str, Any]:
+def run_jobs(key: str, jobs: Sequence[J], content: bytes = b"") -> tuple[str, Any]:
     """Do a batch of jobs in a worker.
 
-    Return `broken` and the error of the load, or `done` and the parts of each outcome.
+    Return `done` and the parts of each outcome, or `broken` and the error of the load. Return `UNKNOWN` if the worker
+    does not have the task.
+
+    Parameters
+    ----------
+    key : str
+        Key of the task.
+    jobs : sequence
+        The jobs.
+    content : bytes
+        The pickled task, for a worker that does not have it.
     """
+    loaded = _kept_tasks.get(key)
+    if loaded is None and not content:
+        return UNKNOWN, None
+    try:
+        loaded = loaded or pickle.loads(content)
+    except Exception as error:
+        problem = f"the task cannot be unpickled: {str(error) or type(error).__name__}"
+        return "broken", ExecutorError(f"dask worker {_name_of_worker()}: {problem}")
     loaded.load()
     if loaded.error is not None:
         return "broken", loaded.error

@@ -135,7 +135,7 @@ def wait_until(is_true):
         time.sleep(0.01)
 def jobs():
     yield from ["meet:2"] * 2
-    wait_until(lambda: [len(copies) for copies in client.who_has().values()] == [1] * 3)  # the task and two results
+    wait_until(lambda: [len(copies) for copies in client.who_has().values()] == [1] * 2)
     yield from ["meet:4"] * 2
 manager = "distributed.scheduler.active-memory-manager."
 settings = {manager + "start": True, manager + "interval": "20ms"}
@@ -213,7 +213,8 @@ def test_missing_cluster_is_an_error():
 
 
 _NO_WORKERS = """
-import distributed
+import dask, distributed
+dask.config.set({"distributed.comm.timeouts.connect": "0.2s"})
 with distributed.Client(processes=False, n_workers=0, dashboard_address=None, timeout=1) as client:
     try:
         list(DaskExecutor.at(client).run(Act(Path(sys.argv[1])), ["echo:1"]))
@@ -429,10 +430,54 @@ def jobs():
     yield "echo:1"
     end_task(received.key)
     yield from ["echo:2"] * 5
-print(json.dumps(len(run_jobs(received, jobs())[1])))
+print(json.dumps([len(run_jobs(received.key, jobs())[1]), run_jobs(received.key, ["echo:1"])[0]]))
 """
 
 
 def test_a_running_batch_ends_with_its_run(tmp_path):
     """Otherwise workers would still write maps after Ctrl-C."""
-    assert run(_ENDED, tmp_path) == 1
+    assert run(_ENDED, tmp_path) == [1, "unknown"]
+
+
+_JOINS = """
+import distributed
+from regionplot.executors.dask_task import end_task
+def jobs(cluster):
+    yield from ["echo:1"] * 3
+    cluster.scale(2)
+    cluster_client.wait_for_workers(2, timeout=30)
+    yield from ["meet:2"] * 2
+options = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": None}
+with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster) as cluster_client:
+    outcomes = list(DaskExecutor.at(cluster_client).run(Act(Path(sys.argv[1])), jobs(cluster)))
+print(json.dumps([o.ok for o in outcomes]))
+"""
+
+
+def test_a_worker_that_joins_gets_the_task_and_jobs(tmp_path):
+    assert run(_JOINS, tmp_path) == [True] * 5
+    assert len(recorded(tmp_path, "loads")) == 2
+
+
+_ALL_LOST = """
+import dask, distributed, signal
+dask.config.set({"distributed.comm.timeouts.connect": "1s"})
+def jobs(cluster):
+    yield "echo:1"
+    for worker in list(cluster.workers.values()):
+        cluster_client.sync(worker.close)
+    yield from ["echo:2"] * 50
+options = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": None}
+with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster) as cluster_client:
+    began = time.monotonic()
+    try:
+        list(DaskExecutor.at(cluster_client).run(Act(Path(sys.argv[1])), jobs(cluster)))
+    except ExecutorError as error:
+        print(json.dumps([str(error), time.monotonic() - began < 20]))
+"""
+
+
+def test_a_run_ends_if_its_cluster_has_no_workers_any_more(tmp_path):
+    message, is_soon = run(_ALL_LOST, tmp_path)
+    assert message.startswith("the dask cluster has no workers any more; finished jobs are kept; start workers")
+    assert is_soon
