@@ -34,6 +34,10 @@ _MAX_WAIT = 2.0
 
 _NO_WORKERS = "the dask cluster has no workers"
 
+_FETCH_SECONDS = 3.0
+"""Time limit for the first attempt to fetch a result. If its worker dies, the scheduler can need 30 s to notice that it
+cannot connect to the worker. Meanwhile, other workers have ended their batches."""
+
 _COUNT_INTERVAL = 1.0
 """Seconds after which the workers of a running cluster are counted again."""
 
@@ -56,6 +60,8 @@ class ClusterRun(Generic[J]):
     content: bytes = field(default=b"", repr=False)
     """The pickled task, for workers that join later."""
     running: dict[Any, list[PendingJob[J]]] = field(default_factory=dict)
+    fetch_seconds: dict[Any, float] = field(default_factory=dict)
+    """Time limit for the next attempt to fetch a result, for futures whose last attempt took too long."""
     alone: deque[PendingJob[J]] = field(default_factory=deque)
     """Jobs of lost batches. Each is submitted as a batch of its own, because any of them can end a worker."""
     retries: deque[PendingJob[J]] = field(default_factory=deque)
@@ -124,7 +130,13 @@ class ClusterRun(Generic[J]):
 
     def _finish(self, jobs: list[PendingJob[J]], future: Any) -> Iterator[Outcome[J]]:
         """Yield the outcomes of a finished batch. Submit the jobs of a lost batch again, one by one."""
-        outcomes = _outcomes(future, [job.job for job in jobs])
+        seconds = self.fetch_seconds.pop(future, _FETCH_SECONDS)
+        try:
+            outcomes = _outcomes(future, [job.job for job in jobs], seconds)
+        except TimeoutError:  # the next attempt asks another worker, if the result has been computed again
+            self.fetch_seconds[future] = 2 * seconds
+            self.running[future] = jobs
+            return
         if outcomes is None:
             self._submit(jobs, self.content)
             return
@@ -235,18 +247,25 @@ def _text(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
-def _outcomes(future: Any, jobs: list[J]) -> list[Outcome[J]] | None:
+def _outcomes(future: Any, jobs: list[J], seconds: float) -> list[Outcome[J]] | None:
     """Return the outcomes of the jobs of a finished batch. If the batch was lost, all jobs have the same failure.
 
     Return None if the worker does not have the task.
+
+    Raises
+    ------
+    TimeoutError
+        If the result cannot be fetched in some seconds.
     """
     import distributed  # noqa: PLC0415 (an optional dependency)
 
     try:
-        kind, content = future.result()
+        kind, content = future.result(seconds)
     except CancelledError as error:
         failure = Failure(_LOST, f"the task or the result was lost with a worker: {error}")
     except (distributed.KilledWorker, OSError) as error:
+        if isinstance(error, TimeoutError):
+            raise
         failure = Failure("killed", f"the worker was lost: {type(error).__name__}: {error}")
     except Exception as error:
         failure = failure_from_error(TypeError(f"the result cannot be unpickled: {error}"))

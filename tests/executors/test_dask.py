@@ -481,3 +481,28 @@ def test_a_run_ends_if_its_cluster_has_no_workers_any_more(tmp_path):
     message, is_soon = run(_ALL_LOST, tmp_path)
     assert message.startswith("the dask cluster has no workers any more; finished jobs are kept; start workers")
     assert is_soon
+
+
+_SLOW_RESULTS = """
+import distributed
+from regionplot.executors import dask_run
+fetch, waits = distributed.Future.result, []
+def result(self, timeout=None):
+    waits.append(timeout)
+    if len(waits) < 3:
+        raise TimeoutError
+    return fetch(self, timeout)
+distributed.Future.result = result
+try:
+    outcomes = list(DaskExecutor(1).run(Act(Path(sys.argv[1])), ["echo:1", "echo:2"]))
+finally:
+    distributed.Future.result = fetch
+print(json.dumps([sorted(o.job for o in outcomes if o.ok), waits]))
+"""
+
+
+def test_a_result_that_cannot_be_fetched_is_asked_for_again(tmp_path):
+    """The scheduler can take 30 s to notice that it cannot connect to a worker that has died."""
+    jobs, waits = run(_SLOW_RESULTS, tmp_path)
+    assert jobs == ["echo:1", "echo:2"]
+    assert waits[:3] == [3.0, 6.0, 12.0]
