@@ -36,6 +36,9 @@ from regionplot.system.processes import host_name
 _MIN_MEMORY = 512 * 2**20
 """Available memory in bytes below which a worker does not keep the data after a run."""
 
+_LARGEST_SHARE = 0.6
+"""Part of the memory limit of a worker that its process may use after a run."""
+
 _load_lock = threading.Lock()
 """Lock of `LoadedTask.load`, because a dask worker may have several threads."""
 
@@ -152,17 +155,33 @@ def receive_task(content: bytes, packages: tuple[str, ...]) -> list[str]:
     return missing
 
 
-def end_task(key: str) -> None:
+def end_task(key: str, dask_worker: Any = None) -> None:
     """Stop the running batch and free the task at the end of a run.
 
     If little memory is available, also free the data that the process keeps.
+
+    Parameters
+    ----------
+    key : str
+        Key of the task.
+    dask_worker : distributed.Worker, optional
+        The worker, from `Client.run`.
     """
     kept = _kept_tasks.pop(key, None)
     if kept is not None:
         kept.is_ended = True
-    if kept is None or kept.is_in_caller or available_memory() >= _MIN_MEMORY:
-        return
-    getattr(kept.task, "unload", lambda: None)()
+        if not kept.is_in_caller and is_short_of_memory(dask_worker):
+            getattr(kept.task, "unload", lambda: None)()
+
+
+def is_short_of_memory(dask_worker: Any) -> bool:
+    """Return True if the machine has little memory, or a worker uses much of the memory that it may use.
+
+    Dask pauses a worker that uses 80 % of its memory limit.
+    """
+    limit = getattr(getattr(dask_worker, "memory_manager", None), "memory_limit", None)
+    used = dask_worker.monitor.proc.memory_info().rss if limit else 0
+    return available_memory() < _MIN_MEMORY or used > _LARGEST_SHARE * (limit or 1)
 
 
 def run_jobs(key: str, jobs: Sequence[J], content: bytes = b"") -> tuple[str, Any]:

@@ -11,7 +11,7 @@ from regionplot.errors import RegionplotError
 from regionplot.render.canvases import Canvases
 from regionplot.runs.jobs import Job, MapResult
 from regionplot.runs.task import RenderTask
-from regionplot.shared.slot import has_field
+from regionplot.shared.slot import has_field, keep_fields
 
 
 @dataclass
@@ -60,6 +60,7 @@ class FieldsTask:
         """Check that a machine of a cluster has the inputs of all fields. Raise InputError if it does not."""
         for task in self.tasks.values():
             task.check_machine()
+        keep_fields(self.tasks)
 
     def unload(self) -> None:
         """Free the shared data of this process. The next task loads them again."""

@@ -21,7 +21,7 @@ from regionplot.settings.remote_path import is_remote
 from regionplot.shared.data import SharedData
 from regionplot.shared.load import check_inputs
 from regionplot.shared.plan import LoadPlan
-from regionplot.shared.slot import forget_shared_data, shared_data
+from regionplot.shared.slot import forget_shared_data, keep_fields, shared_data
 from regionplot.system import failpoints
 from regionplot.system.files import Fingerprint
 from regionplot.system.memory import return_large_blocks
@@ -113,6 +113,8 @@ class RenderTask:
         from regionplot.runs.machine import plan_for_machine  # noqa: PLC0415 (only clusters need it)
 
         self.plan = plan_for_machine(self.config, self.plan)
+        if not self.field_name:
+            keep_fields([""])
 
     def unload(self) -> None:
         """Free the shared data of this process. The next task loads them again."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from regionplot.colors.effective import effective_config
@@ -52,10 +53,11 @@ def shared_data(config: Config, plan: LoadPlan, field: str = "") -> SharedData:
     Fields that are loaded later reuse the vector layers of the fields in the slot.
     """
     found = _slot.get(field)
-    if found is None or found.plan != plan or found.config not in (config, effective_config(config, found.info)):
+    found = None if found is None or found.plan != plan else _with_settings(found, config)
+    if found is None:
         layers = [layer for data in _slot.values() for layer in data.layers] if field else ()
         found = _loaded(config, plan, layers) if plan.stored is None else _stored(plan.stored)
-        _slot[field] = found
+    _slot[field] = found
     return found
 
 
@@ -64,6 +66,24 @@ def _loaded(config: Config, plan: LoadPlan, layers: Sequence[Layer]) -> SharedDa
     from regionplot.shared.pages import start_shared  # noqa: PLC0415 (forked workers do not need it)
 
     return SharedData.load(config, plan=plan, layers=layers, start_cells=start_shared)
+
+
+def _with_settings(found: SharedData, config: Config) -> SharedData | None:
+    """Return data with settings that differ at most in `[output]` and `[run]`. Return None for other settings."""
+    wanted = effective_config(config, found.info)
+    if found.config in (config, wanted):
+        return found
+    same = {"output": found.config.output, "run": found.config.run}
+    return replace(found, config=wanted) if wanted.model_copy(update=same) == found.config else None
+
+
+def keep_fields(fields: Collection[str]) -> None:
+    """Free the shared data of all other fields. A worker of a cluster does this when it gets a new task.
+
+    Names of fields contain times. Without this, the data of all times would stay.
+    """
+    for name in [name for name in _slot if name not in fields]:
+        del _slot[name]
 
 
 def forget_shared_data() -> None:

@@ -10,13 +10,14 @@ import re
 import subprocess
 import sys
 from typing import Any
+from unittest import mock
 
 import dask_process
 import pytest
 from executor_tasks import importing_environment, recorded
 
 from regionplot.executors.dask import warn_if_unencrypted
-from regionplot.executors.dask_task import difference, refusal
+from regionplot.executors.dask_task import difference, is_short_of_memory, refusal
 
 _HEADER = """
 import json, logging, os, sys, time
@@ -506,3 +507,13 @@ def test_a_result_that_cannot_be_fetched_is_asked_for_again(tmp_path):
     jobs, waits = run(_SLOW_RESULTS, tmp_path)
     assert jobs == ["echo:1", "echo:2"]
     assert waits[:3] == [3.0, 6.0, 12.0]
+
+
+@pytest.mark.parametrize(("limit", "is_short"), [(1000, True), (2000, False), (None, False)])
+def test_a_worker_that_uses_much_of_its_memory_limit_frees_the_data(limit, is_short):
+    """Dask would pause it before it draws the next map."""
+    worker = mock.Mock()
+    worker.memory_manager.memory_limit = limit
+    worker.monitor.proc.memory_info.return_value.rss = 700
+    assert is_short_of_memory(worker) == is_short
+    assert not is_short_of_memory(None)
