@@ -148,7 +148,10 @@ def _connect(stack: ExitStack, cluster: Any, workers: int) -> Any:
     except (OSError, ValueError, TypeError, OverflowError, ImportError, RuntimeError) as error:  # dask raises them all
         if cluster is None:
             raise ExecutorError(f"the local dask cluster cannot be started: {error}") from error
-        raise ExecutorError(f"there is no dask cluster at {cluster}: {error}; check the address") from error
+        cure = "check the address"
+        if str(cluster).startswith(_ENCRYPTED):
+            cure += ", and the certificates in the settings of dask: distributed.comm.tls, keys ca-file and client"
+        raise ExecutorError(f"there is no dask cluster at {cluster}: {error}; {cure}") from error
 
 
 def _check_address(address: str) -> None:
