@@ -33,7 +33,7 @@ import psutil
 import rasterio.shutil
 from inputs import LAYERS, make_inputs, parse_size, write_raster
 from range_files import served
-from scaling_cluster import Measured, SleepingTask, fitted, jobs, light_cluster, measure_run
+from scaling_cluster import Measured, SleepingTask, fitted, jobs, light_cluster, measure_run, measure_wait
 from scaling_model import Costs, Work, simulate
 
 from regionplot.executors.base import Outcome, load_task, start_task_worker
@@ -75,16 +75,19 @@ def main() -> None:
     parser.add_argument("--raster", type=parse_size, default=(5000, 3400), help="cells of the local raster")
     parser.add_argument("--cog", type=parse_size, default=(20000, 13600), help="cells of the remote raster")
     parser.add_argument("--regions", type=int, default=60)
+    parser.add_argument("--no-maps", action="store_true", help="do not measure local maps")
     parser.add_argument("--costs", type=Path, help="simulate with the costs in this file, and measure nothing")
     options = parser.parse_args()
     if options.small:
-        options = argparse.Namespace(small=True, raster=(400, 272), cog=(1200, 800), regions=3, costs=options.costs)
+        options = argparse.Namespace(
+            small=True, raster=(400, 272), cog=(1200, 800), regions=3, costs=options.costs, no_maps=False
+        )
     if options.costs is not None:
         found = json.loads(options.costs.read_text())
         print_projection(Costs(**found["costs"]), found["map"], found["load"], small=options.small)
         return
     with tempfile.TemporaryDirectory() as text:
-        plain = print_maps(Path(text), options)
+        plain = MapCosts(2.0, 0.0, 0.016, 0.0, 0.0) if options.no_maps else print_maps(Path(text), options)
         print_remote(Path(text), options)
         outcome = print_outcomes(Path(text), 50 if options.small else 5000)
     costs = print_cluster(outcome, small=options.small)
@@ -182,6 +185,7 @@ def print_remote(folder: Path, options: argparse.Namespace) -> None:
     with served(folder) as address:
         text = f'[raster]\npath = "{address}/{cog.name}"\nallow_remote = true\n[map]\nstyle = "plain"\nsize = {size}\n'
         text += "[colors]\nlevels = [1, 5, 10, 20, 30]\n[run]\nmemory = 1\n"
+        write_boxes(folder / "regions.csv", options.regions)
         costs = in_process(folder, text, "remote", "remote")
     print_row("remote COG", costs)
     total = cog.stat().st_size
@@ -191,6 +195,15 @@ def print_remote(folder: Path, options: argparse.Namespace) -> None:
     )
     with object_storage() as endpoint:
         print_objects(endpoint, 5 if options.small else 300)
+
+
+def write_boxes(path: Path, number: int) -> None:
+    """Write a table of regions with the size of Colorado. They lie side by side."""
+    rows = (
+        f"box{n},{-120 + n % 6 * 7},{-112.5 + n % 6 * 7},{27 + n // 6 % 5 * 4},{31.4 + n // 6 % 5 * 4}"
+        for n in range(number)
+    )
+    path.write_text("\n".join(["name,west,east,south,north", *rows]) + "\n")
 
 
 def print_objects(endpoint: str, number: int) -> None:
@@ -247,7 +260,8 @@ def print_cluster(outcome: float, *, small: bool) -> Costs:
         measure_run(client, scheduler, SleepingTask(0.0), 20, 4)
         for workers, size, count in ((4, 1, 800), (1000, 1, 2400), (4, 25, 10_000), (250, 25, 20_000)):
             found.append(measure_run(client, scheduler, SleepingTask(0.0), count // scale, workers, size))
-        (batch, each, waiting), (scheduler_batch, scheduler_map) = fitted(found)
+        waiting = measure_wait(client, 100 if small else 1000)
+        (batch, each), (scheduler_batch, scheduler_map) = fitted(found, waiting)
         costs = Costs(batch, each + outcome, waiting, scheduler_batch, scheduler_map)
         print(
             f"client: {batch * 1e3:.2f} ms per batch, {(each + outcome) * 1e6:.0f} us per map, "
@@ -256,7 +270,8 @@ def print_cluster(outcome: float, *, small: bool) -> Costs:
             flush=True,
         )
         print("workers  real s  simulated s  difference")
-        for workers in (1, 2, 4):
+        for workers in (4, 2, 1):
+            client.retire_workers(list(client.scheduler_info(n_workers=-1)["workers"])[workers:])
             count = 400 * workers // scale
             real = measure_run(client, scheduler, SleepingTask(0.025), count, workers)
             seconds = simulate(Work(count, 0.025, workers), costs).seconds
@@ -267,7 +282,7 @@ def print_cluster(outcome: float, *, small: bool) -> Costs:
 def print_projection(costs: Costs, map_seconds: float, load: float, *, small: bool) -> None:
     """Print simulated clusters."""
     print("workers  batch s   maps/s  workers busy  client busy  scheduler busy")
-    each = 20 if small else 500
+    each = 20 if small else 1000
     for workers in (1, 10) if small else (1, 10, 30, 100, 300, 1000):
         for batch in (0.25, 1.0, 4.0):
             work = Work(workers * each, map_seconds, workers, batch, spread=0.3)

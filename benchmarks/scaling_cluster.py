@@ -135,14 +135,38 @@ def measure_run(
     return Measured(count, len(run.sizes), sum(run.wakes), seconds, own, spent)
 
 
-def fitted(measured: Sequence[Measured]) -> tuple[list[float], list[float]]:
-    """Return the costs that explain measured runs best: of the client (batch, map, waiting), and of the scheduler."""
+def measure_wait(client: Any, number: int) -> float:
+    """Return the CPU seconds of the client for each submitted batch, each time that it waits for the next one."""
+    import distributed  # noqa: PLC0415 (an optional dependency)
+
+    futures = client.map(time.sleep, [0.05] * number, pure=False)
+    start, waited = time.process_time(), 0
+    for _ in range(5):
+        waited += len(futures)
+        with client.as_current():
+            distributed.wait(futures, return_when="FIRST_COMPLETED")
+        futures = [future for future in futures if future.status == "pending"]
+    seconds = time.process_time() - start
+    client.cancel(futures)
+    return seconds / waited
+
+
+def fitted(measured: Sequence[Measured], waiting: float) -> tuple[list[float], list[float]]:
+    """Return the costs of a batch and of a map that explain measured runs best: of the client, and of the scheduler.
+
+    Parameters
+    ----------
+    measured : sequence of Measured
+        Runs with batches of different sizes.
+    waiting : float
+        Result of `measure_wait`.
+    """
     from scipy.optimize import nnls  # noqa: PLC0415 (only measured runs need it)
 
-    rows = np.array([[each.batches, each.maps, each.waited] for each in measured], float)
-    client = nnls(rows, np.array([each.client for each in measured]))[0]
-    scheduler = nnls(rows[:, :2], np.array([each.scheduler for each in measured]))[0]
-    return client.tolist(), scheduler.tolist()
+    rows = np.array([[each.batches, each.maps] for each in measured], float)
+    client = np.array([max(0.0, each.client - waiting * each.waited) for each in measured])
+    scheduler = np.array([each.scheduler for each in measured])
+    return nnls(rows, client)[0].tolist(), nnls(rows, scheduler)[0].tolist()
 
 
 async def _host_workers(address: str, count: int, folder: str) -> None:
