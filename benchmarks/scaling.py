@@ -80,7 +80,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.small:
         options = argparse.Namespace(
-            small=True, raster=(400, 272), cog=(1200, 800), regions=3, costs=options.costs, no_maps=False
+            small=True, raster=(400, 272), cog=(1200, 800), regions=3, costs=options.costs, no_maps=options.no_maps
         )
     if options.costs is not None:
         found = json.loads(options.costs.read_text())
@@ -101,10 +101,10 @@ def print_maps(folder: Path, options: argparse.Namespace) -> MapCosts:
     size = (400, 300) if options.small else (1400, 900)
     inputs = make_inputs(folder, [options.raster], [options.regions], names, size)
     inputs.table(options.regions).rename(folder / "regions.csv")
-    plain = inputs.config("same").read_text(encoding="utf-8")
+    plain, atlas = inputs.config("same").read_text(encoding="utf-8"), ATLAS.replace("[1400, 900]", str(list(size)))
     print("kind               load s  first ms  map ms     kB  private MB")
     found = {}
-    for kind, text in (("plain", plain), ("atlas", ATLAS)):
+    for kind, text in (("plain", plain), ("atlas", atlas)):
         for state in ("new", "known"):
             found[kind, state] = costs = in_process(folder, text, f"{kind}-{state}", kind)
             print_row(f"{kind}, {state} regions", costs)

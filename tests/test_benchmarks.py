@@ -206,11 +206,12 @@ class TestBrokenPeers:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(240)  # it starts nine processes
 def test_the_scaling_benchmark_measures_a_cluster_and_simulates_larger_ones():
     for module in ("distributed", "moto", "boto3"):
         pytest.importorskip(module)
     command = [sys.executable, str(FOLDER / "scaling.py"), "--small"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=230, check=False)
     assert done.returncode == 0, done.stderr
     kinds = re.findall(r"^(\w+(?:, \w+ regions| COG)) +" + r"([\d.]+) +" * 4 + r"([\d.]+)$", done.stdout, re.MULTILINE)
     assert [kind for kind, *_ in kinds] == [
