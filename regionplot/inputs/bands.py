@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import groupby, islice
 from operator import itemgetter
@@ -19,6 +19,10 @@ _LISTED = 20
 """Maximum number of bands to list in a message."""
 _MAX_NAME = 60
 """Maximum number of characters of a name in a message."""
+_MOST_KEPT = 8
+"""Maximum number of files and selections whose times are kept."""
+_kept_times: dict[tuple[object, ...], Mapping[int, datetime]] = {}
+"""Times of bands, by the name and the state of the file and the selection."""
 
 
 def find_bands(dataset: Any, settings: RasterSettings) -> list[int]:
@@ -42,7 +46,7 @@ def find_bands(dataset: Any, settings: RasterSettings) -> list[int]:
     if not settings.selects_band:
         return [_find_band(dataset, settings.band, settings.path)]
     selection = BandSelection(dataset, settings)
-    found = selection.at_time(_of_member(dataset, settings))
+    found = _of_member(dataset, settings) if settings.time is None else selection.at_time(_times(dataset, settings))
     if len(found) == 1 or (isinstance(settings.member, str) and selection.has_each_member_once(found)):
         return found
     raise RasterError(
@@ -84,7 +88,25 @@ def band_times(dataset: Any, settings: RasterSettings) -> list[datetime]:
     RasterError
         If no band has the name, the level or the member.
     """
-    return BandSelection(dataset, settings).axis(_of_member(dataset, settings))
+    return sorted(set(_times(dataset, settings).values()))
+
+
+def _times(dataset: Any, settings: RasterSettings) -> Mapping[int, datetime]:
+    """Return the times of the bands that the settings select at all times.
+
+    The times are kept for a file that does not change. Each field of a file looks for its time, and reading the tags of
+    all bands for each field would take a time that grows with the square of the number of times.
+    """
+    state = getattr(dataset, "state", None)
+    if state is None:  # a remote raster, for example
+        return BandSelection(dataset, settings).times(_of_member(dataset, settings))
+    key = dataset.name, state, settings.band, settings.level, settings.member
+    if key not in _kept_times:
+        found = BandSelection(dataset, settings).times(_of_member(dataset, settings))
+        if len(_kept_times) >= _MOST_KEPT:
+            _kept_times.clear()
+        _kept_times[key] = found
+    return _kept_times[key]
 
 
 def _of_member(dataset: Any, settings: RasterSettings) -> list[int]:

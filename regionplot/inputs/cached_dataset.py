@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from regionplot.system.files import Fingerprint
+
 
 class CachedDataset:
     """An open dataset whose properties and tags are read only once.
@@ -11,8 +13,9 @@ class CachedDataset:
     rasterio reads a property for all bands again at each access. This is slow if a file has very many bands.
     """
 
-    def __init__(self, dataset: Any, crs: Any = None) -> None:
+    def __init__(self, dataset: Any, crs: Any = None, state: Fingerprint | None = None) -> None:
         self.dataset = dataset
+        self.state = state  # of the file before it was opened
         if crs is not None:  # the dataset states no CRS, or the wrong one
             self.crs = crs
         self._tags: dict[object, dict[str, str]] = {}

@@ -49,6 +49,7 @@ from regionplot.inputs.stores import is_store
 from regionplot.inputs.unpacked import unpack
 from regionplot.registry import SOURCES
 from regionplot.settings.raster import RasterSettings
+from regionplot.system.files import Fingerprint
 from regionplot.text import plain_text
 
 _MIN_POINTS = 3
@@ -229,9 +230,8 @@ class OpenGrid:
         if settings.mask_and_scale:
             scale, offset = usable_scaling(self.path, scale, offset)
         tags = band_tags(dataset, band, self.path)
-        is_plain = (scale, offset) == (1, 0)
         description = describe_band(dataset, band, self.path, settings.valid_time)
-        flags = NO_FLAGS if table or not is_plain else self._flags(tags, description, stored)
+        flags = NO_FLAGS if table or (scale, offset) != (1, 0) else self._flags(tags, description, stored)
         return RasterInfo(
             path=self.path,
             gdal_name=str(self.path) if has_changing_name(self.path) else dataset.name,
@@ -308,7 +308,7 @@ def opened_grid(settings: RasterSettings) -> Iterator[OpenGrid]:
     RasterError
         If the file cannot be opened, or the settings do not select one variable.
     """
-    path, chosen = settings.path, None
+    path, chosen, state = settings.path, None, Fingerprint.of(settings.path)
     unpack(path, settings.max_cells)
     with opened(path) as dataset:
         if dataset.driver == NETCDF:
@@ -317,16 +317,16 @@ def opened_grid(settings: RasterSettings) -> Iterator[OpenGrid]:
         else:
             name = _subdataset(dataset.subdatasets, settings)
         if name is None:
-            yield _with_axes(dataset, settings, chosen)
+            yield _with_axes(dataset, settings, chosen, state)
             return
     with opened(path, name) as dataset:
-        yield _with_axes(dataset, settings, chosen)
+        yield _with_axes(dataset, settings, chosen, state)
 
 
-def _with_axes(opened_dataset: Any, settings: RasterSettings, chosen: ChosenVariable | None) -> OpenGrid:
+def _with_axes(opened: Any, settings: RasterSettings, chosen: ChosenVariable | None, state: Any) -> OpenGrid:
+    dataset = CachedDataset(opened, None if chosen is None else chosen.missing_crs(opened), state)
     if chosen is None:
-        return OpenGrid(CachedDataset(opened_dataset), settings)
-    dataset = CachedDataset(opened_dataset, chosen.missing_crs(opened_dataset))
+        return OpenGrid(dataset, settings)
     axes, variable = chosen.place(dataset), chosen.variable
     grid = find_dimensions(variable, chosen.variables) if axes is None else axes.grid
     if grid is None or can_read(dataset, grid):

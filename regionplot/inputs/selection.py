@@ -104,8 +104,13 @@ class BandSelection:
         found = {band: band_time(self.dataset, band, self._path) for band in bands}
         return {band: time for band, time in found.items() if time is not None}
 
-    def at_time(self, bands: Sequence[int]) -> list[int]:
-        """Return the bands at the time of the settings, or all bands if the settings have no time.
+    def at_time(self, times: Mapping[int, datetime]) -> list[int]:
+        """Return the bands at the time of the settings.
+
+        Parameters
+        ----------
+        times : mapping
+            Result of `times`.
 
         Raises
         ------
@@ -113,9 +118,6 @@ class BandSelection:
             If the bands state no times, the time is not among them, or the settings select several times.
         """
         choice = TimeChoice(self.settings.time)
-        if choice.value is None:
-            return list(bands)
-        times = self.times(bands)
         axis = sorted(set(times.values()))
         if not axis:
             raise RasterError(f"{self._path}: the time of its bands is unknown, so {_setting(choice)} selects nothing")
@@ -129,10 +131,6 @@ class BandSelection:
                 "choose one time in [raster], or draw all with render_regions"
             )
         return [band for band, time in times.items() if time in chosen]
-
-    def axis(self, bands: Sequence[int]) -> list[datetime]:
-        """Return the times of the bands in ascending order, each once."""
-        return sorted(set(self.times(bands).values()))
 
 
 def _level(wanted: float | str) -> str:

@@ -8,8 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
 
-from regionplot.inputs.describe import inspect_raster
+from regionplot.inputs import selection
+from regionplot.inputs.describe import inspect_raster, raster_times
+from regionplot.inputs.metadata import band_time
 from regionplot.inputs.times import decode_time, parse_time
 from regionplot.settings.raster import RasterSettings
 
@@ -91,3 +94,26 @@ def test_the_reason_is_given_if_a_time_cannot_be_decoded(value: str, units: str,
 
 def test_a_calendar_may_be_empty() -> None:
     assert decode_time("0", " days since 2024-02-29 ", "") == MIDNIGHT
+
+
+def test_the_times_of_a_file_are_read_once_while_it_does_not_change(
+    write_raster: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each field of a file looks for its time. If all tags were read again, the time would grow with the square."""
+    tags = [f"2024-02-29T{hour:02}:00:00" for hour in range(3)]
+    path = with_band_times(write_raster(np.zeros((3, 2, 3), np.float32)), tags)
+    read: list[int] = []
+    monkeypatch.setattr(selection, "band_time", lambda *each: read.append(each[1]) or band_time(*each))
+    settings = RasterSettings(path=path, time="all")
+    assert [time.hour for time in raster_times(settings)] == [0, 1, 2]
+    found = [inspect_raster(settings.model_copy(update={"time": text})).band for text in tags]
+    assert (found, read) == ([1, 2, 3], [1, 2, 3])
+    with_band_times(path, tags[::-1])
+    assert inspect_raster(settings.model_copy(update={"time": tags[0]})).band == 3
+
+
+def with_band_times(path: Path, times: list[str]) -> Path:
+    with rasterio.open(path, "r+") as file:
+        for band, time in enumerate(times, 1):
+            file.update_tags(band, VALID_TIME=time)
+    return path
