@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from regionplot.geo.contours import ContourLine, Floats, label_spots
 from regionplot.layers.contour_grid import NODE_PIXELS
 from regionplot.layers.contour_settings import ContourSettings
-from regionplot.sheet.marks import Label
+from regionplot.layers.label_texts import REVERSED, REVERSED_HALO
+from regionplot.sheet.marks import Label, OnDark
 from regionplot.sheet.placing import LabelBox
 from regionplot.sheet.sheet import Sheet
 from regionplot.text import number_text
@@ -142,9 +143,10 @@ class LineLabels:
         x, y = map(float, point)
         width, height = self._size(level)
         along, across = abs(math.cos(math.radians(angle))), abs(math.sin(math.radians(angle)))
+        box = LabelBox.around(x, y, width * along + height * across, width * across + height * along)
         label = Label(
             x, y, number_text(level), self._points, self.style.color, self.style.casing, _LABEL_HALO,
             angle, self._weight(level), vertical_align="center_baseline",
-            font=self.sheet.layout.page.font,
+            font=self.sheet.layout.page.font, on_dark=OnDark(REVERSED, REVERSED_HALO, box),
         )  # fmt: skip
-        return label, LabelBox.around(x, y, width * along + height * across, width * across + height * along)
+        return label, box

@@ -30,8 +30,9 @@ from regionplot.layers.contour_settings import NONE, ContourSettings
 from regionplot.layers.field import Field, field_of
 from regionplot.layers.hatching import hatching
 from regionplot.layers.highs_lows import MARK_HALO, NEAR, REACH, HighsAndLows
-from regionplot.layers.quantity import quantity_of
-from regionplot.layers.symbol_keys import SymbolKey, contour_label, key_room
+from regionplot.layers.label_texts import REVERSED, REVERSED_HALO
+from regionplot.layers.quantity import height_name, quantity_of
+from regionplot.layers.symbol_keys import SymbolKey, contour_label, key_room, shown_units
 from regionplot.sheet.layout import Layout, Page, Room
 from regionplot.sheet.marks import FrameMark, Label, Markers, PanelMark, Path
 from regionplot.sheet.sheet import Sheet
@@ -111,7 +112,9 @@ class Contours(Layer):
     @property
     def caption(self) -> str:  # type: ignore[override]
         """Name of the quantity, or an empty text if the map has the same quantity."""
-        return self.settings.name or ("" if self.field is None else quantity_of(self.field.description))
+        if self.settings.name or self.field is None:
+            return self.settings.name or ""
+        return height_name(quantity_of(self.field.description), shown_units(self.settings, self.field.description))
 
     def values(self, sheet: Sheet) -> GridValues | None:
         """Return the values of the field at nodes around the panel of a map, or None if the map has no numbers."""
@@ -161,7 +164,8 @@ class Contours(Layer):
             return None
         casing = {style.casing} if style.has_casing else set()
         marks = {style.high_color, style.low_color, MARK_HALO} if style.highs_lows else set()
-        return frozenset({style.color, *casing, *marks, *([style.hatch_color] if style.hatch else [])})
+        labels = {REVERSED, REVERSED_HALO} if style.labels else set()
+        return frozenset({style.color, *casing, *marks, *labels, *([style.hatch_color] if style.hatch else [])})
 
 
 def _path(sheet: Sheet, parts: Sequence[Floats], color: str, width: float) -> Path:

@@ -94,6 +94,7 @@ class Credit(Layer):
                 align="right",
                 max_width=min(page.pixels(_WIDTH), free) if is_beside else layout.text_width,
                 smallest=_SMALLEST,
+                alike=self.lines,
                 is_hinted=False,
                 font=page.font,
             )

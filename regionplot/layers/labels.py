@@ -55,7 +55,7 @@ _GAP = (4.0, 2.0)
 _FROM_DOT, _EDGE = 3.0, 6.0
 """Pixels between a dot and its label, and between a label and the edge of the panel."""
 _NAME_POINTS = 9.5
-_MAX_VALUES, _VALUE_DISTANCE = 60, 50.0
+_MAX_NAMES, _MAX_VALUES, _VALUE_DISTANCE = 40, 60, 50.0
 _PIXELS_PER_LABEL, _COARSE_PIXELS, _SMALL_PIXELS = 25_000, 38_000, 16_000
 """Square pixels of the panel for each label: by default, on coarse maps, and on sheets narrower than `_SMALL`
 pixels."""
@@ -96,8 +96,9 @@ class LabelSettings(VectorSettings):
     """Number to add to the values."""
     dots: bool = True
     """Draw a dot at each point that has a name and no value."""
-    most: Annotated[int, Limits(ge=1, le=1000)] = 40
-    """Maximum number of labels on a map. Small and coarse maps have fewer labels."""
+    most: Annotated[int, Limits(ge=1, le=1000)] | None = None
+    """Maximum number of labels on a map: by default 40 names, or 60 values. Small and coarse maps have fewer labels.
+    """
     color: Color = INK
     """Color of the letters on light colors. On dark colors, the letters are white."""
     halo: Color = PAPER
@@ -227,7 +228,7 @@ class _PointLabels:
         panel = self.sheet.view.box
         small = _SMALL_PIXELS if self.sheet.layout.size[0] < _SMALL else _PIXELS_PER_LABEL
         area = _COARSE_PIXELS if self.is_coarse else small
-        return min(self.layer.settings.most, max(1, panel.width * panel.height // area))
+        return min(self.layer.settings.most or _MAX_NAMES, max(1, panel.width * panel.height // area))
 
     @property
     def distance(self) -> float:
@@ -300,7 +301,7 @@ class _ValueLabels(_PointLabels):
         found = list(self.in_panel())
         pixels = np.array([(x, y) for _, x, y in found]).reshape(-1, 2)
         values = self.layer.values_at(self.sheet, features.in_map(pixels, self.sheet.view))
-        most = min(self.layer.settings.most, _MAX_VALUES)
+        most = self.layer.settings.most or _MAX_VALUES
         for (number, x, y), value in zip(found, values, strict=True):
             if len(taken) >= most:
                 return
