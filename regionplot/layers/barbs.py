@@ -12,10 +12,12 @@ from typing_extensions import override
 from regionplot.layers.symbol_keys import SymbolKey, key_room
 from regionplot.layers.wind import WindLayer, WindSettings
 from regionplot.settings.base import Text
-from regionplot.sheet.layout import Layout, Page, Room
+from regionplot.sheet.layout import POINTS_PER_INCH, Layout, Page, Room
 from regionplot.sheet.marks import Barbs, FrameMark, PanelMark
 from regionplot.sheet.sheet import Sheet
 
+_STAFF = 0.5
+"""Length of the staff that matplotlib draws, in points, for a barb of the length 1. It grows with the square."""
 _CLEAR = 11
 """Minimum pixels from the tip of a barb to a label."""
 
@@ -57,7 +59,8 @@ class WindBarbs(WindLayer):
     @override
     def draw(self, sheet: Sheet) -> Iterator[PanelMark]:
         style = self.settings
-        found = self.wind.at_places(sheet, style.spacing, _CLEAR)
+        staff = _STAFF * style.length**2 * sheet.layout.dpi / POINTS_PER_INCH
+        found = self.wind.at_places(sheet, style.spacing, _CLEAR, staff)
         if not found.points.size:
             return
         for color, extra in ((style.casing, 2 * style.casing_width), (style.color, 0.0)):

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from regionplot.geo.contours import ContourLine, Floats, label_spots
 from regionplot.layers.contour_grid import NODE_PIXELS
 from regionplot.layers.contour_settings import ContourSettings
-from regionplot.layers.label_texts import REVERSED, REVERSED_HALO
+from regionplot.layers.label_texts import REVERSED
 from regionplot.sheet.marks import Label, OnDark
 from regionplot.sheet.placing import LabelBox
 from regionplot.sheet.sheet import Sheet
@@ -27,6 +27,8 @@ from regionplot.text import number_text
 
 _LABEL_HALO = 1.3
 """Width of the halo around labels in points. The halo has the color of the casing."""
+DARK_HALO = "#1f242966"
+"""Color of the halo around labels on dark colors."""
 _LABEL_GAP = 4
 """Pixels between a label and the ends of its line."""
 _MIN_LABELED = 170
@@ -147,6 +149,6 @@ class LineLabels:
         label = Label(
             x, y, number_text(level), self._points, self.style.color, self.style.casing, _LABEL_HALO,
             angle, self._weight(level), vertical_align="center_baseline",
-            font=self.sheet.layout.page.font, on_dark=OnDark(REVERSED, REVERSED_HALO, box),
+            font=self.sheet.layout.page.font, on_dark=OnDark(REVERSED, DARK_HALO, box),
         )  # fmt: skip
         return label, box

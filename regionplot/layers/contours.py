@@ -25,12 +25,12 @@ from regionplot.geo.contours import ContourLine, Floats, trace, trace_areas
 from regionplot.geo.linework import Geometries
 from regionplot.layers.base import Layer, LoadContext, settings_digest
 from regionplot.layers.contour_grid import BLUR_REACH, LEAST_BLUR, ContourGrid, GridValues, blur_pixels
-from regionplot.layers.contour_labels import MAX_LABEL_REACH, LineGaps, LineLabels, label_reach
+from regionplot.layers.contour_labels import DARK_HALO, MAX_LABEL_REACH, LineGaps, LineLabels, label_reach
 from regionplot.layers.contour_settings import NONE, ContourSettings
 from regionplot.layers.field import Field, field_of
 from regionplot.layers.hatching import hatching
 from regionplot.layers.highs_lows import MARK_HALO, NEAR, REACH, HighsAndLows
-from regionplot.layers.label_texts import REVERSED, REVERSED_HALO
+from regionplot.layers.label_texts import REVERSED
 from regionplot.layers.quantity import height_name, quantity_of
 from regionplot.layers.symbol_keys import SymbolKey, contour_label, key_room, shown_units
 from regionplot.sheet.layout import Layout, Page, Room
@@ -164,7 +164,7 @@ class Contours(Layer):
             return None
         casing = {style.casing} if style.has_casing else set()
         marks = {style.high_color, style.low_color, MARK_HALO} if style.highs_lows else set()
-        labels = {REVERSED, REVERSED_HALO} if style.labels else set()
+        labels = {REVERSED, DARK_HALO} if style.labels else set()
         return frozenset({style.color, *casing, *marks, *labels, *([style.hatch_color] if style.hatch else [])})
 
 

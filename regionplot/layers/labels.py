@@ -161,6 +161,11 @@ class Labels(VectorFileLayer):
         """Return this layer in the CRS of a map, with the features that the map shows."""
         return replace(self, features=self.features.on_map(sheet.view, sheet.crs))
 
+    def important_points(self, sheet: Sheet) -> Floats:
+        """Return the most important points of a map in pixels of the sheet, shape (n, 2). Furniture avoids them."""
+        points = self._shown(sheet).features.in_panel(sheet.view)
+        return points[np.isfinite(points).all(axis=1)][: _PointLabels(self, sheet).most // 2]
+
     @property
     def letters(self) -> str:
         """The letters of all names that are not only ASCII, each once."""

@@ -24,6 +24,7 @@ from regionplot.geo.shown import project_areas, shown_window
 from regionplot.inputs.vector_layers import VectorLayer, start_layer
 from regionplot.layers.base import LoadContext, settings_digest
 from regionplot.layers.corners import Corner, corners_of, in_map, place_in_corner, polygon_in_map
+from regionplot.layers.labels import Labels
 from regionplot.layers.vector_file import VectorFileLayer
 from regionplot.settings.base import Color
 from regionplot.settings.vector import VectorSettings
@@ -81,6 +82,8 @@ class Locator(VectorFileLayer):
     settings: LocatorSettings
     vectors: VectorLayer
     key: str
+    labels: tuple[Labels, ...] = ()
+    """Layers whose important points the locator does not cover."""
 
     @classmethod
     @override
@@ -88,11 +91,13 @@ class Locator(VectorFileLayer):
         loaded = [layer.vectors for layer in context.loaded if isinstance(layer, Locator)]
         finish = start_layer(settings, parse_crs(LONLAT), context.cache, loaded, context.readings)
 
-        return lambda _: cls._of(settings, finish())
+        return lambda context: cls._of(settings, finish(), context)
 
     @classmethod
-    def _of(cls, settings: LocatorSettings, vectors: VectorLayer) -> Self:
-        return cls(settings, vectors, settings_digest(settings, vectors.key, exclude={"path"}))
+    def _of(cls, settings: LocatorSettings, vectors: VectorLayer, context: LoadContext) -> Self:
+        labels = tuple(layer for layer in context.below if isinstance(layer, Labels))
+        keys = (vectors.key, *(each.key for each in labels))
+        return cls(settings, vectors, settings_digest(settings, *keys, exclude={"path"}), labels)
 
     @override
     def draw(self, sheet: Sheet) -> Iterator[PanelMark]:
@@ -105,7 +110,9 @@ class Locator(VectorFileLayer):
             inset = _Inset.of(window, self.settings.zoom, width, height)
         except RegionplotError:  # the surroundings cannot be projected
             return
-        box = place_in_corner(sheet, width, height, self.settings.position)
+        towns = [layer.important_points(sheet) for layer in self.labels]
+        avoid = np.concatenate(towns) if towns else None
+        box = place_in_corner(sheet, width, height, self.settings.position, avoid)
         if box is not None:
             yield from self._marks(sheet, inset, box)
 

@@ -30,7 +30,6 @@ from regionplot.layers.field import Field
 from regionplot.layers.quantity import wind_name
 from regionplot.settings.base import Color, Text
 from regionplot.settings.field import FieldSettings
-from regionplot.sheet.placing import LabelBox
 from regionplot.sheet.sheet import Sheet
 
 logger = logging.getLogger(__name__)
@@ -47,6 +46,8 @@ _NORTH_STEP = 1e-3
 """Degrees from a point to the point north of it that gives the direction of north."""
 _GRID_STEP = 100.0
 """Meters from a point to the point along the y axis of a projected grid."""
+_ALONG, _BESIDE_STAFF = (0.35, 0.7, 1.0), 6.0
+"""Points along a staff that are compared with labels, as fractions of its length, and minimum pixels to labels."""
 _NEAR_POLE = 89.99
 _EDGE = 22
 """Minimum pixels from a place to the edge of the panel."""
@@ -131,7 +132,7 @@ class WindField:
         """Everything that the wind on a map depends on."""
         return self.u.key, self.v.key, self.factor, self.is_of_grid
 
-    def at_places(self, sheet: Sheet, spacing: float, clear: float) -> PlacedWind:
+    def at_places(self, sheet: Sheet, spacing: float, clear: float, staff: float = 0.0) -> PlacedWind:
         """Return the wind at staggered places in a panel.
 
         Places outside the map, without values, near an edge or near a label are left out.
@@ -144,12 +145,18 @@ class WindField:
             Pixels between two places.
         clear : float
             Minimum pixels from a place to the labels of the map, along x and along y.
+        staff : float
+            Length in pixels of a line from each place against the wind, which does not cross labels.
         """
         points, pixels = _places(sheet, spacing)
         turned, latitude = self.on_sheet(points, sheet)
         kept = np.isfinite(turned).all(axis=1) & np.isfinite(latitude)
-        boxes = [LabelBox.around(x, y, 2 * clear, 2 * clear) for x, y in pixels]
-        kept &= np.array([sheet.placer.is_free(box) for box in boxes], bool)
+        kept &= _are_free(sheet, pixels, clear)
+        if staff:
+            with np.errstate(invalid="ignore", divide="ignore"):
+                unit = np.nan_to_num(turned / np.hypot(*turned.T)[:, None])
+            for share in _ALONG:
+                kept &= _are_free(sheet, pixels - share * staff * unit, _BESIDE_STAFF)
         return PlacedWind(points[kept], pixels[kept], turned[kept], latitude[kept] < 0)
 
     def on_sheet(self, points: Floats, sheet: Sheet) -> tuple[Floats, Floats]:
@@ -205,6 +212,11 @@ class WindLayer(Layer):
     @override
     def inks(self) -> frozenset[str]:
         return frozenset({self.settings.color, self.settings.casing})
+
+
+def _are_free(sheet: Sheet, pixels: Floats, clear: float) -> NDArray[np.bool_]:
+    """Return True for each point that is at least `clear` pixels from all labels, along x and along y."""
+    return sheet.placer.are_free(np.column_stack([pixels - clear, pixels + clear]))
 
 
 def _places(sheet: Sheet, spacing: float) -> tuple[Floats, Floats]:

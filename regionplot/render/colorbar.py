@@ -212,7 +212,7 @@ class _Spot(NamedTuple):
 
 
 def _middle(box: Bbox) -> float:
-    return (box.x0 + box.x1) / 2
+    return float(box.x0 + box.x1) / 2
 
 
 def _keep_round(labels: Sequence[Text], spots: Sequence[_Spot]) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pyproj
 import pytest
+from matplotlib.text import Text as FigureText
 
 from regionplot.errors import ConfigError
 from regionplot.geo.extent import Extent
@@ -25,9 +26,12 @@ from regionplot.layers.scale_bar import ScaleBar, ScaleBarSettings
 from regionplot.layers.shading import Shading, ShadingSettings
 from regionplot.layers.stack import lay_out
 from regionplot.layers.title import Title, title_of
+from regionplot.render.measure import text_measure
+from regionplot.render.renderer import MapRenderer
 from regionplot.runs.checks import check_config
 from regionplot.settings.config import Config
 from regionplot.settings.loading import read_config
+from regionplot.shared.data import SharedData
 from regionplot.sheet.key import ColorBarKey, Key, LegendKey
 from regionplot.sheet.layout import Layout
 from regionplot.sheet.marks import Path, Rectangle, Text
@@ -287,3 +291,29 @@ def test_unknown_fonts_and_fields_are_reported(sections: Any, message: str) -> N
 
 def test_an_installed_font_is_accepted() -> None:
     check_config(config_of(sheet={"font": "DejaVu Serif"}), [])
+
+
+def test_lines_of_credit_have_the_same_size() -> None:
+    lines = ["A long line of credit that must be made smaller", "b"]
+    config = config_of(map={"size": [600, 400], "projection": "EPSG:4326"}, credit={"lines": lines})
+    shared = SharedData.load(config)
+    figure = MapRenderer(shared).figure(Region("a", Extent(-109, -102, 37, 41), title="A"))
+    texts = {text.get_text(): text.get_fontsize() for text in figure.findobj(FigureText)}
+    assert texts["b"] == texts["A long line of credit that must be made smaller"] < 8
+
+
+def test_the_unit_of_a_scale_bar_keeps_apart_from_its_number_in_each_font() -> None:
+    for font in ("Source Sans 3", "DejaVu Sans"):
+        config = config_of(sheet={"font": font})
+        sheet = sheet_of(config, "EPSG:5070", Extent(-90, -80, 30, 36))
+        marks = ScaleBar.load(ScaleBarSettings(), LoadContext(config, sheet.crs)).draw(sheet)
+        texts = {mark.text: mark for mark in marks if isinstance(mark, Text)}
+        number = max((text for text in texts if text.isdigit()), key=int)
+        width = text_measure(sheet.layout.dpi, font)(number, texts[number].points, "normal").width
+        assert texts["km"].x > texts[number].x + width / 2 + 2
+
+
+def test_the_name_of_the_source_is_the_default_credit() -> None:
+    (settings,) = config_of().layers["credit"]
+    for description, lines in (({"source": "NCEP"}, ("Data: NCEP",)), ({}, ())):
+        assert Credit.load(settings, LoadContext(config_of(), pyproj.CRS("EPSG:4326"), description)).lines == lines

@@ -281,3 +281,15 @@ def test_labels_keep_their_place_in_vector_formats() -> None:
         box = texts[label.text].get_window_extent(FigureCanvasAgg(figure).get_renderer())
         assert (box.x0 + box.x1) / 2 == pytest.approx(0.72 * label.x, abs=1.5)
         assert (box.y0 + box.y1) / 2 == pytest.approx(0.72 * label.y, abs=1.5)
+
+
+def test_the_preferred_distance_is_that_at_the_center() -> None:
+    """The corners of a conic map of the United States reach far to the north, and the middle of the map does not."""
+    conic = "+proj=lcc +lat_0=39 +lon_0=-96 +lat_1=33 +lat_2=45"
+    for projection, extent, step in (
+        (conic, Extent(-125, -66.5, 24.25, 49.75), 5),
+        ("EPSG:4326", Extent(-180, 180, -80, 80), 30),
+    ):
+        sheet = sheet_of(projection, extent)
+        lines, _ = marks_of(sheet, distance=80, labels=False)
+        assert lines.vertices.tolist() == marks_of(sheet, spacing=step, labels=False)[0].vertices.tolist()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,13 @@ from regionplot.errors import ConfigError
 from regionplot.geo.crs import parse_crs, transformer
 from regionplot.geo.extent import Extent
 from regionplot.geo.region import Region
+from regionplot.layers.barbs import WindBarbs
 from regionplot.render.drawn_marks import DrawnMarks
 from regionplot.render.figure import plot_region
 from regionplot.render.renderer import MapRenderer
 from regionplot.render.sheets import Style, make_sheet
 from regionplot.sheet.marks import Barbs, Label, Path
+from regionplot.sheet.placing import LabelBox, Placer, estimated_size
 
 LAMBERT = "+proj=lcc +lat_0=38.5 +lon_0=-97.5 +lat_1=38.5 +lat_2=38.5 +R=6371229 +units=m"
 POLAR = "+proj=stere +lat_0=90 +lat_ts=60 +lon_0=-150 +R=6371229 +units=m"
@@ -143,6 +146,24 @@ def test_barbs_stay_clear_of_labels_and_missing_values(load, write_raster) -> No
     pixels = (barbs.points - (extent.xmin, extent.ymin)) / (panel.pixel_width, panel.pixel_height)
     pixels += (box.left, box.bottom)
     assert min(np.hypot(*(pixels - (label.x, label.y)).T).min() for label in labels) > 11
+
+
+def test_the_staff_of_a_barb_does_not_cross_labels(load, write_raster) -> None:
+    bands = np.stack([np.full((60, 60), -9.0), np.full((60, 60), 0.0)])
+    path = write_raster(bands, Affine(1, 0, -140, 0, -1, 90))
+    table = {"u": U, "v": V, "units": "m/s", "spacing": 20}
+    shared = load(raster={"path": path, "band": 1}, map={"size": [700, 450]}, barbs=[table])
+    style = Style.of(shared)
+    sheet = make_sheet(Region("a", Extent(-135, -85, 40, 75)), style)
+    (layer,) = (layer for layer in style.layers if isinstance(layer, WindBarbs))
+    all_pixels = layer.wind.at_places(sheet, 20, 11).pixels
+    x, y = map(float, all_pixels[len(all_pixels) // 2])
+    placer = Placer(sheet.view.box, estimated_size(100))
+    placer.take(LabelBox.around(x + 20, y, 4, 4))  # wind from the east: the staff extends to the right
+    beside = replace(sheet, shared_placer=placer)
+    kept = {tuple(point) for point in layer.wind.at_places(beside, 20, 11, 22).pixels.tolist()}
+    assert (x, y) in {tuple(point) for point in layer.wind.at_places(beside, 20, 11).pixels.tolist()}
+    assert (x, y) not in kept
 
 
 def test_arrows_point_downwind_and_have_the_length_of_the_speed(draw) -> None:
