@@ -233,13 +233,19 @@ class _PointLabels:
         panel = self.sheet.view.box
         small = _SMALL_PIXELS if self.sheet.layout.size[0] < _SMALL else _PIXELS_PER_LABEL
         area = _COARSE_PIXELS if self.is_coarse else small
-        return min(self.layer.settings.most or _MAX_NAMES, max(1, panel.width * panel.height // area))
+        count = panel.width * panel.height / (area * self.sheet.label_scale**2)
+        return min(self.layer.settings.most or _MAX_NAMES, max(1, math.floor(count)))
 
     @property
     def distance(self) -> float:
         """Minimum pixels between two dots."""
         small = _SMALL_DISTANCE if self.sheet.layout.size[0] < _SMALL else _DOT_DISTANCE
-        return _COARSE_DISTANCE if self.is_coarse else small
+        return (_COARSE_DISTANCE if self.is_coarse else small) * self.sheet.label_scale
+
+    @property
+    def dot_scale(self) -> float:
+        """Factor for the pixels of dots. At less than 100 dpi, dots are not smaller."""
+        return self.sheet.label_factor * max(1.0, self.sheet.layout.dpi / 100)
 
     def in_panel(self) -> Iterator[tuple[int, float, float]]:
         """Yield the number of each point in the panel, and its x and y in pixels of the sheet, by importance."""
@@ -279,13 +285,14 @@ class _NameLabels(_PointLabels):
 
     def _placed(self, name: str, x: float, y: float, style: Style) -> Label | None:
         """Return the label of a point, and take its box and that of its dot. Return None if there is no room."""
-        points, radius = self.sheet.label_points(style.points), style.dot / 2 * self.sheet.label_factor
+        points, radius = self.sheet.label_points(style.points), style.dot / 2 * self.dot_scale
         size = self.placer.measure(name, points, style.weight)
         dot = LabelBox.around(x, y, 2 * radius + 2, 2 * radius + 2)
         if not (name and self.placer.is_inside(dot, 2) and self.placer.is_free(dot)):
             return None
-        places = (rounded_box(box) for box in places_beside(x, y, size, radius + _FROM_DOT))
-        found = self.placer.first_free(places, _GAP, _EDGE)
+        scale = self.sheet.label_scale
+        places = (rounded_box(box) for box in places_beside(x, y, size, radius + _FROM_DOT * scale))
+        found = self.placer.first_free(places, (_GAP[0] * scale, _GAP[1] * scale), _EDGE * scale)
         if found is None:
             return None
         self.placer.take(found, dot)
@@ -293,7 +300,7 @@ class _NameLabels(_PointLabels):
 
     def _dots(self, diameter: float, pixels: Sequence[tuple[float, float]]) -> Markers:
         points = self.layer.features.in_map(np.array(pixels), self.sheet.view)
-        size = diameter * self.sheet.label_factor * 72 / self.sheet.layout.dpi
+        size = diameter * self.dot_scale * 72 / self.sheet.layout.dpi
         return Markers(points, size, _DOT, INK, 0.9 if diameter < 6 else 1.1)
 
 
@@ -306,11 +313,11 @@ class _ValueLabels(_PointLabels):
         found = list(self.in_panel())
         pixels = np.array([(x, y) for _, x, y in found]).reshape(-1, 2)
         values = self.layer.values_at(self.sheet, features.in_map(pixels, self.sheet.view))
-        most = self.layer.settings.most or _MAX_VALUES
+        most, distance = self.layer.settings.most or _MAX_VALUES, _VALUE_DISTANCE * self.sheet.label_scale
         for (number, x, y), value in zip(found, values, strict=True):
             if len(taken) >= most:
                 return
-            near = any(math.hypot(0.8 * (x - left), y - top) < _VALUE_DISTANCE for left, top in taken)
+            near = any(math.hypot(0.8 * (x - left), y - top) < distance for left, top in taken)
             if near or not np.isfinite(value):
                 continue
             labels = self._placed(number, x, y, float(value))

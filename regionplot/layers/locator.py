@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
 import pyproj
@@ -37,6 +37,10 @@ _LARGEST = 150.0
 """Degrees of longitude of the largest map that has a locator. Larger maps show most of the earth themselves."""
 _LEAST_SHEET = 9.0
 """Width in inches of the smallest sheet with a locator."""
+_USUAL_ZOOM, _LEAST_ZOOM = 7.0, 2.2
+"""Usual and smallest width of the area of a locator, in widths of the map."""
+_NARROW, _WIDE = 40.0, 60.0
+"""Degrees of longitude that a locator shows: at least, and at most if the map is not much wider itself."""
 _HIGHEST = 84.0
 """Highest latitude of the locator of a region that lies below it."""
 _LEAST_BOX = 5.0
@@ -58,8 +62,9 @@ class LocatorSettings(VectorSettings):
     """Width in points, on a sheet of 14 × 9 inches."""
     height: Annotated[float, Field(ge=20, le=1000)] = 88.0
     """Height in points, on a sheet of 14 × 9 inches."""
-    zoom: Annotated[float, Field(gt=1, le=1000)] = 7.0
-    """Width of the area of the locator, in widths of the map."""
+    zoom: Literal["auto"] | Annotated[float, Field(gt=1, le=1000)] = "auto"
+    """Width of the area of the locator, in widths of the map. `auto`: 7, but less for large maps and more for small
+    maps, so that the locator shows about 40 to 60 degrees of longitude."""
     land: Color = "#e6e4dc"
     """Color of the areas of the vector file."""
     water: Color = "#f4f7f9"
@@ -107,7 +112,7 @@ class Locator(VectorFileLayer):
             return
         width, height = page.pixels(self.settings.width), page.pixels(self.settings.height)
         try:
-            inset = _Inset.of(window, self.settings.zoom, width, height)
+            inset = _Inset.of(window, self._zoom(window), width, height)
         except RegionplotError:  # the surroundings cannot be projected
             return
         towns = [layer.important_points(sheet) for layer in self.labels]
@@ -115,6 +120,13 @@ class Locator(VectorFileLayer):
         box = place_in_corner(sheet, width, height, self.settings.position, avoid)
         if box is not None:
             yield from self._marks(sheet, inset, box)
+
+    def _zoom(self, window: Extent) -> float:
+        """Return the width of the area of the locator, in widths of a window in degrees."""
+        if not isinstance(self.settings.zoom, str):
+            return self.settings.zoom
+        most = max(_WIDE, _LEAST_ZOOM * window.width)
+        return min(max(_USUAL_ZOOM * window.width, _NARROW), most) / window.width
 
     def _marks(self, sheet: Sheet, inset: _Inset, box: Box) -> Iterator[PanelMark]:
         style, page = self.settings, sheet.layout.page
