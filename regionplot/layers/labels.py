@@ -38,6 +38,7 @@ from regionplot.layers.label_texts import (
     REVERSED_HALO,
     VALUE_GAP,
     VALUE_STYLE,
+    checked_format,
     rounded_box,
     text_in_box,
     under_and_over,
@@ -66,14 +67,6 @@ _COARSE = 3000.0
 _DOT = "white"
 
 
-def _check_format(text: str) -> str:
-    try:
-        float(text.format(1.5).strip("%") or "nan")
-    except (ValueError, IndexError, KeyError, AttributeError):
-        raise ValueError(f"{text!r} is not a format of numbers; write, for example, '{{:.0f}}'") from None
-    return text
-
-
 class LabelSettings(VectorSettings):
     """`[[labels]]`: names or values at points, or names of areas."""
 
@@ -88,7 +81,7 @@ class LabelSettings(VectorSettings):
     """Attribute that orders features of the same rank, such as the population: large numbers first."""
     values: bool | FieldSettings = False
     """Write the value of the raster at each point. `true`: the raster of the map, in `[colors] units`."""
-    format: Annotated[Text, AfterValidator(_check_format)] = "{:.0f}"
+    format: Annotated[Text, AfterValidator(checked_format)] = "{:.0f}"
     """Format of the values."""
     scale: float = 1.0
     """Factor for the values."""

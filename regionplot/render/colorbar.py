@@ -17,6 +17,7 @@ from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator, NullFormatter
 from matplotlib.transforms import Bbox, IdentityTransform, ScaledTranslation
 
+from regionplot.layers.colorbar import LIFT
 from regionplot.render.fonts import FALLBACKS
 from regionplot.render.text import fit_text
 from regionplot.sheet.layout import POINTS_PER_INCH, Layout
@@ -44,8 +45,6 @@ _ABOVE = 10 / 9
 """Font size of a label above the bar, as a multiple of the size of the numbers."""
 _ARROW = 0.015
 """Length of an arrow, as a fraction of the bar."""
-_LIFT = 5 / 72
-"""Inches between a bar and the label above it."""
 _SHORT_GAP = 0.7
 """Minimum gap between the labels of a short bar without levels, as a fraction of their height."""
 _LEVEL_GAP = 0.3
@@ -107,7 +106,7 @@ def _add_label(bar: Colorbar, axes: Axes, mark: ColorBar) -> None:
             "fontsize": mark.points * _ABOVE,
             "transform": IdentityTransform(),
         }
-        label = axes.text(mark.box.left, mark.box.top + _LIFT * axes.figure.dpi, mark.label, **style)
+        label = axes.text(mark.box.left, mark.box.top + LIFT * axes.figure.dpi, mark.label, **style)
     else:
         bar.set_label(mark.label, labelpad=2, **style)
         label = axes.xaxis.label

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pyproj
 import pytest
+from affine import Affine
 from matplotlib.text import Text as FigureText
 
 from regionplot.errors import ConfigError
@@ -26,15 +27,17 @@ from regionplot.layers.scale_bar import ScaleBar, ScaleBarSettings
 from regionplot.layers.shading import Shading, ShadingSettings
 from regionplot.layers.stack import lay_out
 from regionplot.layers.title import Title, title_of
+from regionplot.layers.value_range import ValueRange
 from regionplot.render.measure import text_measure
 from regionplot.render.renderer import MapRenderer
+from regionplot.render.sheets import Style, make_sheet
 from regionplot.runs.checks import check_config
 from regionplot.settings.config import Config
 from regionplot.settings.loading import read_config
 from regionplot.shared.data import SharedData
 from regionplot.sheet.key import ColorBarKey, Key, LegendKey
 from regionplot.sheet.layout import Layout
-from regionplot.sheet.marks import Path, Rectangle, Text
+from regionplot.sheet.marks import ColorBar, Path, Rectangle, Text
 from regionplot.sheet.sheet import Sheet
 from regionplot.sheet.view import View
 
@@ -317,3 +320,24 @@ def test_the_name_of_the_source_is_the_default_credit() -> None:
     (settings,) = config_of().layers["credit"]
     for description, lines in (({"source": "NCEP"}, ("Data: NCEP",)), ({}, ())):
         assert Credit.load(settings, LoadContext(config_of(), pyproj.CRS("EPSG:4326"), description)).lines == lines
+
+
+def test_the_range_of_the_values_on_each_map_stands_above_the_color_bar(load, write_raster) -> None:
+    values = np.tile(np.linspace(-40, 60, 50, dtype=np.float32), (30, 1))
+    path = write_raster(values, Affine(1, 0, -120, 0, -1, 50))
+    shared = load(
+        raster={"path": path},
+        map={"style": "atlas"},
+        colors={"levels": [-40, 0, 40], "label": "A long name of a quantity with many words (units)"},
+        value_range={"format": "{:.1f}"},
+    )
+    style = Style.of(shared)
+    (layer,) = (layer for layer in style.layers if isinstance(layer, ValueRange))
+    sheets = [make_sheet(Region("a", Extent(west, west + 10, 30, 40)), style) for west in (-115, -95)]
+    west, east = (next(iter(layer.draw(sheet))) for sheet in sheets)
+    assert (west.text, east.text) == ("this map −40.0 to −1.2", "this map 0.8 to 39.6")
+    (bar,) = (mark for each in style.layers for mark in each.frame(style.layout) if isinstance(mark, ColorBar))
+    width = text_measure(style.layout.dpi, style.layout.page.font)(west.text, west.points, "normal").width
+    assert west.x - width > bar.box.left + bar.max_width
+    assert west.x == bar.box.right
+    assert MapRenderer(shared).render(Region("a", Extent(-115, -105, 30, 40))).pixels.shape[:2] == (900, 1400)
