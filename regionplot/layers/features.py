@@ -178,7 +178,7 @@ class Features(VectorFileLayer):
         left, bottom, right, top = shapely.bounds(shapes).T
         sides = np.maximum((right - left) / panel.pixel_width, (top - bottom) / panel.pixel_height)
         is_open = (shapely.get_dimensions(shapes) == 1) & ~shapely.is_closed(shapes)
-        return shapes[is_open | (sides >= self.settings.min_size)]
+        return np.asarray(shapes[is_open | (sides >= self.settings.min_size)], object)
 
     def _colored(
         self, vectors: VectorLayer, color: str, panel: PanelGrid, pixels_per_point: float
