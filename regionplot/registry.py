@@ -261,6 +261,7 @@ LAYERS = Registry(
     focus="focus:Focus",
     graticule="graticule:Graticule",
     scale_bar="scale_bar:ScaleBar",
+    value_range="value_range:ValueRange",
     credit="credit:Credit",
     missing="missing:Missing",
     shading="shading:Shading",

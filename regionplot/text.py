@@ -288,7 +288,10 @@ def path_hint(path: str) -> str:
 
 DELTA = "delta "
 """Beginning of the units of differences of temperatures. Such units are converted without an offset."""
-_UNIT_SYMBOLS = {"degC": "°C", "C": "°C", "degree_C": "°C", "degF": "°F", "F": "°F", "degK": "K", "1": ""}
+_UNIT_SYMBOLS = {
+    "degC": "°C", "C": "°C", "degree_C": "°C", "degF": "°F", "F": "°F", "degK": "K", "1": "",
+    "MB": "hPa", "mb": "hPa", "mbar": "hPa", "millibar": "hPa", "millibars": "hPa", "M/S": "m/s",
+}  # fmt: skip
 
 
 def colorbar_label(long_name: str, units: str) -> str:

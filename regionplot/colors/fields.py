@@ -34,6 +34,11 @@ _STANDARD_NAMES = {
     "pressure": "air_pressure_at_mean_sea_level air_pressure_at_sea_level",
     "sea_temperature": "sea_surface_temperature sea_water_temperature",
     "sea_ice": "sea_ice_area_fraction",
+    "waves": (
+        "sea_surface_wave_significant_height sea_surface_wind_wave_significant_height "
+        "sea_surface_swell_wave_significant_height sea_surface_primary_swell_wave_significant_height "
+        "sea_surface_secondary_swell_wave_significant_height"
+    ),
     "depth": "sea_floor_depth_below_sea_surface sea_floor_depth_below_geoid sea_floor_depth_below_mean_sea_level",
 }
 _GRIB_ELEMENTS = {
@@ -48,6 +53,7 @@ _GRIB_ELEMENTS = {
     "humidity": "RH",
     "sea_temperature": "WTMP SSTK",
     "pressure": "PRMSL MSLMA MSLET MSL",
+    "waves": "HTSGW WVHGT SWELL SWH SHWW SHTS MWVHGT",
 }
 _LONG_NAMES = {
     "nws:temperature": (
@@ -65,6 +71,7 @@ _LONG_NAMES = {
     "humidity": ("relative humidity",),
     "pressure": ("mean sea level pressure", "sea level pressure", "pressure reduced to msl"),
     "sea_temperature": ("sea surface temperature", "daily sea surface temperature"),
+    "waves": ("significant wave height", "significant height of combined wind waves and swell"),
 }  # fmt: skip
 _ONLY_REFLECTIVITY = "dBZ"
 

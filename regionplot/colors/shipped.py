@@ -19,6 +19,7 @@ _PALETTES = ("vik", "batlow", "thermal", "ice", "deep", "speed", "rain", "balanc
 _SCALES = (
     "nws:temperature", "nws:precipitation", "nws:precipitation_rate", "nws:reflectivity", "snow", "snow_depth",
     "relief", "anomaly", "wind", "wind_component", "humidity", "pressure", "sea_temperature", "sea_ice", "depth",
+    "waves",
 )  # fmt: skip
 REVERSED = "_r"
 """End of the name of a reversed colormap, as in matplotlib."""

@@ -20,17 +20,22 @@ from typing_extensions import override
 from regionplot.errors import RegionError
 from regionplot.geo.crs import Floats, meridian_offset, parse_crs, transformer, unwrap
 from regionplot.geo.extent import FULL_TURN, LONLAT, PanelGrid
+from regionplot.geo.ground import meters_per_pixel
 from regionplot.geo.linework import Geometries, join_segments, project_shown, split_at_seams
 
 _STEPS = [factor * 10.0**power for power in range(-5, 0) for factor in (1, 2, 5)]
 _STEPS += [1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 90.0]
 """Candidates for the spacing `auto`, in degrees."""
+_LARGEST_STEP = 30.0
+"""Largest spacing of lines that have a preferred distance."""
 _USUAL_LINES = 8
 """Maximum number of lines along the longer side of a panel with the spacing `auto`."""
 _MAX_LINES = 1000
 _POLE = 90.0
 _LATITUDE_SHIFT = 0.1
 """Maximum difference in degrees between the latitudes of a point in two datums."""
+_METERS_PER_DEGREE = 111_195.0
+"""Length of a degree of latitude."""
 _PANEL_SAMPLES = 41
 """Number of columns, and of rows, in the grid of sample points of a panel."""
 _VERTEX_DISTANCE = 0.25
@@ -145,7 +150,7 @@ def grid_lines(
     if spacing is None and (_contains_pole(panel, crs, -_POLE) or _contains_pole(panel, crs, _POLE)):
         gap = _LEAST_GAP * (north - south) / panel.height
     if spacing is None and distance is not None:
-        spacing = between = _nearest_step((north - south) / panel.height * distance)
+        spacing = between = _nearest_step(_degrees_per_pixel(panel, crs, (north - south) / panel.height) * distance)
         shrinking = math.cos(math.radians((south + north) / 2))
         if shrinking < _POLAR and not _has_longitudes(crs):
             between = _nearest_step(spacing / max(shrinking, 1e-3))
@@ -230,9 +235,19 @@ def _step(spacing: float | None, length: float, lines: float) -> float:
     return next((step for step in _STEPS if step >= length / lines * (1 - 1e-9)), _STEPS[-1])
 
 
+def _degrees_per_pixel(panel: PanelGrid, crs: pyproj.CRS, mean: float) -> float:
+    """Return the degrees of latitude that a pixel shows at the center of a panel.
+
+    `mean` is the mean over the panel. It is used if the scale is unknown, or the map is in degrees.
+    """
+    meters = math.nan if _has_longitudes(crs) else meters_per_pixel(crs, panel)
+    return meters / _METERS_PER_DEGREE if math.isfinite(meters) and meters > 0 else mean
+
+
 def _nearest_step(degrees: float) -> float:
-    """Return the step whose ratio to a number of degrees is nearest to one."""
-    return min(_STEPS, key=lambda step: abs(math.log(step / degrees))) if degrees > 0 else _STEPS[-1]
+    """Return the step of at most 30 degrees whose ratio to a number of degrees is nearest to one."""
+    steps = [step for step in _STEPS if step <= _LARGEST_STEP]
+    return min(steps, key=lambda step: abs(math.log(step / degrees))) if degrees > 0 else _LARGEST_STEP
 
 
 def _multiples(first: float, last: float, step: float) -> Floats:

@@ -2,7 +2,7 @@
 
 ::
 
-    heights ─► smoothed to the size of a cell ─► slopes ─► light ──────────► 60 % ─┐
+    heights ─► smoothed within large cells ────► slopes ─► light ──────────► 60 % ─┐
        └─────► smoothed over 12 pixels ────────► slopes ─► light ─► enlarged ► 40 % ─┴─► levels
 
 The light is computed on blocks of pixels if a cell of the raster covers many pixels, because it is then smooth.
@@ -28,6 +28,8 @@ FAR_SHARE, FAR_EXAGGERATION = 0.4, 1.4
 """Weight of the light on smoothed heights, and its exaggeration relative to that of the other light."""
 _PIXELS_PER_BLOCK = 3.0
 """Number of blocks along a cell, if a cell covers many pixels."""
+CELL_BLUR = 0.3
+"""Standard deviation of the Gaussian that smooths the heights of large cells, as a fraction of a cell."""
 FAR_BLOCK = 4
 """Pixels along a block of the smoothed heights."""
 _MIN_SIDE = 2
@@ -60,7 +62,7 @@ def relief_levels(
     """
     ground, missing = ground_heights(heights, sea)
     step = max(1, round(cell / _PIXELS_PER_BLOCK))
-    near = smoothed(block_means(ground, step), cell / step / 2 if cell > 1 else 0.0)
+    near = smoothed(block_means(ground, step), CELL_BLUR * cell / step if cell > 1 else 0.0)
     far = smoothed(block_means(ground, FAR_BLOCK), blur / FAR_BLOCK)
     light = light_on(near, exaggeration / (pixel * step))
     far_light = light_on(far, exaggeration * FAR_EXAGGERATION / (pixel * FAR_BLOCK))

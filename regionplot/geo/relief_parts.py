@@ -26,6 +26,7 @@ from regionplot.geo.grid import GridGeometry
 from regionplot.geo.positions import Locator
 from regionplot.geo.project import project_extent
 from regionplot.geo.relief import (
+    CELL_BLUR,
     FAR_BLOCK,
     FAR_EXAGGERATION,
     FAR_SHARE,
@@ -205,7 +206,7 @@ def part_levels(
         return np.full(shape, FLAT, np.uint8)
     near, far = _blocks(panel, heights, scale, blur, sea)
     cells = scale.cells(near.panel)
-    near_light = near.light(scale, np.where(cells * near.side > 1, cells / 2, _SHARPEST), exaggeration)
+    near_light = near.light(scale, np.where(cells * near.side > 1, CELL_BLUR * cells, _SHARPEST), exaggeration)
     far_light = far.light(scale, blur / far.side, lambda meters: FAR_EXAGGERATION * exaggeration(meters))
     levels = np.empty(shape, np.uint8)
     for rows in row_strips(*shape):
@@ -223,7 +224,7 @@ def _blocks(panel: PanelGrid, heights: HeightsAt, scale: MapScale, blur: float, 
     """
     side = scale.block(panel)
     cell = scale.cells(_with_pixels(panel, 1 / side), _ROWS).max() * side
-    near_reach, far_reach = REACH * cell / 2 + _MORE * side, REACH * blur + _MORE * FAR_BLOCK
+    near_reach, far_reach = REACH * CELL_BLUR * cell + _MORE * side, REACH * blur + _MORE * FAR_BLOCK
     if side < FAR_BLOCK:
         lattice = _Lattice.around(panel, FAR_BLOCK, max(near_reach, far_reach))
         ground, _ = ground_heights(heights(_with_pixels(lattice.panel, FAR_BLOCK)), sea)

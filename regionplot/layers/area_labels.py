@@ -28,7 +28,7 @@ from regionplot.sheet.sheet import Sheet
 if TYPE_CHECKING:
     from regionplot.layers.labels import Labels
 
-AREA_COLOR, AREA_HALO = "#4a4356bf", "#fffdf673"
+AREA_COLOR, AREA_HALO = "#4a4356d9", "#fffdf6cc"
 _POINTS, _HALO_POINTS = 9.5, 1.0
 _GAP = (9.0, 6.0)
 """Minimum distance from the name of an area to other labels in pixels, along x and along y."""

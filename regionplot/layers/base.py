@@ -42,7 +42,7 @@ class LoadContext:
     description: Mapping[str, object] = field(default_factory=dict)
     """Metadata of the raster: `raster`, `variable`, `long_name`, `units` and `time`, as far as they are known."""
     grid: GridGeometry | None = None
-    """Grid of the raster. None if it is not known."""
+    """Grid of the raster. None if it is not known, or if the raster has no rows and columns in a CRS."""
     has_missing: bool = False
     """True if the raster can have missing cells, because it has a value or a mask for them."""
     cache: ArrayCache | None = None

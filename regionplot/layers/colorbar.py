@@ -32,6 +32,10 @@ _SHORTEST = 166
 """Minimum width of a short color bar in points, on narrow sheets."""
 _LARGEST_SHARE = 0.6
 """Maximum width of a short color bar, as a fraction of the sheet."""
+LIFT = 5 / 72
+"""Inches between a short color bar and the label above it."""
+_RANGE = 105
+"""Points for the range of the values of a map above the right end of a short color bar."""
 _GAP = 9
 """Points between the bar and the panel."""
 
@@ -86,6 +90,8 @@ class ColorBarLayer(Layer):
 def _label_width(layout: Layout) -> int:
     """Return the pixels for the label above a short color bar. Other keys may have labels at its right."""
     has_others = any(layout.page.config.layers.get(name) for name in ("contours", "barbs"))
+    if any(settings.show for settings in layout.page.config.layers.get("value_range", ())):
+        return _short_box(layout).width - layout.page.pixels(_RANGE)
     return _short_box(layout).width if has_others else layout.text_width
 
 
@@ -101,6 +107,14 @@ def end_of_short_bar(layout: Layout) -> int | None:
     if NAME in layout.rooms and page.has_short_bar and isinstance(page.key, ColorBarKey):
         return _short_box(layout).right
     return None
+
+
+def place_above_short_bar(layout: Layout) -> tuple[int, int] | None:
+    """Return the right end of a short color bar, and the baseline of its label. Return None if there is no such bar."""
+    if end_of_short_bar(layout) is None:
+        return None
+    box = _short_box(layout)
+    return box.right, round(box.top + LIFT * layout.dpi)
 
 
 def short_bar_width(page: Page) -> int:

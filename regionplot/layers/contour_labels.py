@@ -19,13 +19,16 @@ from numpy.typing import NDArray
 from regionplot.geo.contours import ContourLine, Floats, label_spots
 from regionplot.layers.contour_grid import NODE_PIXELS
 from regionplot.layers.contour_settings import ContourSettings
-from regionplot.sheet.marks import Label
+from regionplot.layers.label_texts import REVERSED
+from regionplot.sheet.marks import Label, OnDark
 from regionplot.sheet.placing import LabelBox
 from regionplot.sheet.sheet import Sheet
 from regionplot.text import number_text
 
 _LABEL_HALO = 1.3
 """Width of the halo around labels in points. The halo has the color of the casing."""
+DARK_HALO = "#1f242966"
+"""Color of the halo around labels on dark colors."""
 _LABEL_GAP = 4
 """Pixels between a label and the ends of its line."""
 _MIN_LABELED = 170
@@ -142,9 +145,10 @@ class LineLabels:
         x, y = map(float, point)
         width, height = self._size(level)
         along, across = abs(math.cos(math.radians(angle))), abs(math.sin(math.radians(angle)))
+        box = LabelBox.around(x, y, width * along + height * across, width * across + height * along)
         label = Label(
             x, y, number_text(level), self._points, self.style.color, self.style.casing, _LABEL_HALO,
             angle, self._weight(level), vertical_align="center_baseline",
-            font=self.sheet.layout.page.font,
+            font=self.sheet.layout.page.font, on_dark=OnDark(REVERSED, DARK_HALO, box),
         )  # fmt: skip
-        return label, LabelBox.around(x, y, width * along + height * across, width * across + height * along)
+        return label, box

@@ -25,13 +25,14 @@ from regionplot.geo.contours import ContourLine, Floats, trace, trace_areas
 from regionplot.geo.linework import Geometries
 from regionplot.layers.base import Layer, LoadContext, settings_digest
 from regionplot.layers.contour_grid import BLUR_REACH, LEAST_BLUR, ContourGrid, GridValues, blur_pixels
-from regionplot.layers.contour_labels import MAX_LABEL_REACH, LineGaps, LineLabels, label_reach
+from regionplot.layers.contour_labels import DARK_HALO, MAX_LABEL_REACH, LineGaps, LineLabels, label_reach
 from regionplot.layers.contour_settings import NONE, ContourSettings
 from regionplot.layers.field import Field, field_of
 from regionplot.layers.hatching import hatching
 from regionplot.layers.highs_lows import MARK_HALO, NEAR, REACH, HighsAndLows
-from regionplot.layers.quantity import quantity_of
-from regionplot.layers.symbol_keys import SymbolKey, contour_label, key_room
+from regionplot.layers.label_texts import REVERSED
+from regionplot.layers.quantity import height_name, quantity_of
+from regionplot.layers.symbol_keys import SymbolKey, contour_label, key_room, shown_units
 from regionplot.sheet.layout import Layout, Page, Room
 from regionplot.sheet.marks import FrameMark, Label, Markers, PanelMark, Path
 from regionplot.sheet.sheet import Sheet
@@ -111,7 +112,9 @@ class Contours(Layer):
     @property
     def caption(self) -> str:  # type: ignore[override]
         """Name of the quantity, or an empty text if the map has the same quantity."""
-        return self.settings.name or ("" if self.field is None else quantity_of(self.field.description))
+        if self.settings.name or self.field is None:
+            return self.settings.name or ""
+        return height_name(quantity_of(self.field.description), shown_units(self.settings, self.field.description))
 
     def values(self, sheet: Sheet) -> GridValues | None:
         """Return the values of the field at nodes around the panel of a map, or None if the map has no numbers."""
@@ -161,7 +164,8 @@ class Contours(Layer):
             return None
         casing = {style.casing} if style.has_casing else set()
         marks = {style.high_color, style.low_color, MARK_HALO} if style.highs_lows else set()
-        return frozenset({style.color, *casing, *marks, *([style.hatch_color] if style.hatch else [])})
+        labels = {REVERSED, DARK_HALO} if style.labels else set()
+        return frozenset({style.color, *casing, *marks, *labels, *([style.hatch_color] if style.hatch else [])})
 
 
 def _path(sheet: Sheet, parts: Sequence[Floats], color: str, width: float) -> Path:

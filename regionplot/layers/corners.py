@@ -6,6 +6,7 @@ Furniture takes its boxes before labels are placed. Therefore, furniture and lab
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Literal
 
 import numpy as np
@@ -25,14 +26,19 @@ _GAP = 5
 """Points between two pieces of furniture, and between furniture and labels."""
 _STEPS = 16
 """Number of places along an edge that are tried from each corner."""
+_NEAR = 10
+"""Pixels from a point that furniture avoids."""
 _MOST = 0.5
 """Maximum part of the width and of the height of the panel that a piece of furniture takes."""
 
 
-def place_in_corner(sheet: Sheet, width: float, height: float, corner: Corner) -> Box | None:
+def place_in_corner(
+    sheet: Sheet, width: float, height: float, corner: Corner, avoid: Floats | None = None
+) -> Box | None:
     """Return a free box in or near a corner of the panel, and take it. Return None if there is no room.
 
-    The corner is tried first, then the other corners, then places along the lower and the upper edge.
+    The corner is tried first, then the other corners, then places along the lower and the upper edge. With points to
+    avoid, the free corner that covers the fewest points is taken.
 
     Parameters
     ----------
@@ -42,13 +48,19 @@ def place_in_corner(sheet: Sheet, width: float, height: float, corner: Corner) -
         Size in pixels.
     corner : Corner
         The preferred corner.
+    avoid : ndarray, shape (n, 2), optional
+        Points in pixels of the sheet.
     """
     panel, page = sheet.view.box, sheet.layout.page
     if width > _MOST * panel.width or height > _MOST * panel.height:
         return None
     gap, placer = page.pixels(_GAP), sheet.placer
     places = _places(panel, round(width), round(height), page.pixels(_INSET), corner)
-    found = next((box for box in places if placer.is_free(_label_box(box), gap, gap)), None)
+    free = (box for box in places if placer.is_free(_label_box(box), gap, gap))
+    if avoid is None or not len(avoid):
+        found = next(free, None)
+    else:  # the first of the corners with the fewest points
+        found = min(islice(free, len(_CORNERS)), key=lambda box: _count_inside(avoid, box), default=None)
     if found is not None:
         placer.take(_label_box(found).grown(gap / 2, gap / 2))
     return found
@@ -65,6 +77,12 @@ def _places(panel: Box, width: int, height: int, inset: int, first: Corner) -> I
             left = panel.right - shift - width if horizontal == "right" else panel.left + shift
             bottom = panel.bottom + inset if vertical == "lower" else panel.top - inset - height
             yield Box(left, bottom, width, height)
+
+
+def _count_inside(points: Floats, box: Box) -> int:
+    """Return the number of points in a box, or less than some pixels beside it."""
+    low, high = (box.left - _NEAR, box.bottom - _NEAR), (box.right + _NEAR, box.top + _NEAR)
+    return int(((points > low) & (points < high)).all(axis=1).sum())
 
 
 def _label_box(box: Box) -> LabelBox:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Self
 
@@ -33,6 +33,7 @@ _SMALLEST = 0.6
 
 _NARROW_LETTERS = 0.8
 """Mean width of the letters of a line of Source Sans, as a fraction of the width that `letters_of` estimates."""
+_BRACES = str.maketrans("", "", "{}")
 NAME = "credit"
 
 
@@ -59,7 +60,7 @@ class Credit(Layer):
     @classmethod
     @override
     def room(cls, settings: CreditSettings, page: Page) -> Room:
-        fits = _fits_beside(page)
+        fits = _fits_beside(page, settings)
         return Room("bottom", page.pixels(2 * _BOTTOM + _LINE * len(settings.lines)), is_shared=fits)
 
     @classmethod
@@ -73,16 +74,14 @@ class Credit(Layer):
 
     def width_beside(self, page: Page) -> int:
         """Return the estimated pixels that the lines take at the right of a scale bar. 0 if they lie above it."""
-        if not self.lines or not _fits_beside(page):
+        if not self.lines or not _fits_beside(page, self.settings):
             return 0
-        letters = max(map(letters_of, self.lines)) * _NARROW_LETTERS
-        points = page.small_points(self.settings.font_size)
-        return min(round(letters * points * page.dpi / POINTS_PER_INCH), page.pixels(_WIDTH), _free_width(page))
+        return min(_width_of(self.lines, page, self.settings), page.pixels(_WIDTH), _free_width(page))
 
     @override
     def frame(self, layout: Layout) -> Iterator[Text]:
         page, free = layout.page, _free_width(layout.page)
-        is_beside = _fits_beside(page)
+        is_beside = _fits_beside(page, self.settings)
         room = layout.rooms[NAME]
         for number, line in enumerate(reversed(self.lines)):
             yield Text(
@@ -94,6 +93,7 @@ class Credit(Layer):
                 align="right",
                 max_width=min(page.pixels(_WIDTH), free) if is_beside else layout.text_width,
                 smallest=_SMALLEST,
+                alike=self.lines,
                 is_hinted=False,
                 font=page.font,
             )
@@ -110,9 +110,20 @@ def credit_of(context: LoadContext) -> Credit | None:
     return None if settings is None else Credit.load(settings, context)
 
 
-def _fits_beside(page: Page) -> bool:
-    """Return True if the lines fit at the right of the color bar and the scale bar."""
-    return _free_width(page) >= page.pixels(_LEAST_NARROW if page.is_narrow else _LEAST_WIDTH)
+def _fits_beside(page: Page, settings: CreditSettings) -> bool:
+    """Return True if the lines fit at the right of the color bar and the scale bar.
+
+    The names of fields stand for their texts, which are not known when the sheet is laid out.
+    """
+    least = page.pixels(_LEAST_NARROW if page.is_narrow else _LEAST_WIDTH)
+    lines = [line.translate(_BRACES) for line in settings.lines]
+    return _free_width(page) >= min(least, _width_of(lines, page, settings))
+
+
+def _width_of(lines: Sequence[str], page: Page, settings: CreditSettings) -> int:
+    """Return the estimated width of lines in pixels."""
+    letters = max(map(letters_of, lines), default=0.0) * _NARROW_LETTERS
+    return round(letters * page.small_points(settings.font_size) * page.dpi / POINTS_PER_INCH)
 
 
 def _free_width(page: Page) -> int:

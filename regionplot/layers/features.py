@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Self
 
+import numpy as np
 import shapely
 from pydantic import Field, model_validator
 from typing_extensions import override
 
 from regionplot.errors import FeaturesError
 from regionplot.geo.extent import PanelGrid
+from regionplot.geo.linework import Geometries
 from regionplot.inputs.vector_layers import VectorLayer, start_layer
 from regionplot.layers.base import LoadContext, settings_digest
 from regionplot.layers.class_key import key_marks, key_room
@@ -55,6 +57,8 @@ class FeatureSettings(ClassSettings):
 
     min_width: Annotated[int, Field(ge=0)] | None = None
     """Draw the layer only on sheets with at least this width in pixels."""
+    min_size: Annotated[float, Field(ge=0, le=1000)] = 0.0
+    """Leave out islands, lakes and other closed outlines that are smaller than this in pixels, in width and height."""
 
     @model_validator(mode="after")
     def _has_scales(self) -> Self:
@@ -158,11 +162,11 @@ class Features(VectorFileLayer):
             return
         pixels_per_point = sheet.layout.dpi / POINTS_PER_INCH
         for vectors, color in ((self.vectors, style.facecolor), *zip(self.classes, style.colors, strict=False)):
-            areas = vectors.polygons_in(panel, sheet.crs)
+            areas = self._large(vectors.polygons_in(panel, sheet.crs), panel)
             if areas.size:
                 yield Path.of_polygons(areas, color)
         width, casing = style.widths_on(sheet)
-        lines = self.vectors.lines_in(panel, (width + casing) / 2 * pixels_per_point, sheet.crs)
+        lines = self._large(self.vectors.lines_in(panel, (width + casing) / 2 * pixels_per_point, sheet.crs), panel)
         if lines.size and width > 0 and style.edgecolor != _NONE:
             if casing:
                 yield Path.of_lines(lines, style.casing, width + casing)
@@ -175,6 +179,15 @@ class Features(VectorFileLayer):
 
         for vectors, color in zip(self.classes, style.colors, strict=False):
             yield from self._colored(vectors, color, panel, pixels_per_point)
+
+    def _large(self, shapes: Geometries, panel: PanelGrid) -> Geometries:
+        """Return areas and lines without closed outlines that are smaller than `min_size`."""
+        if not self.settings.min_size or not shapes.size:
+            return shapes
+        left, bottom, right, top = shapely.bounds(shapes).T
+        sides = np.maximum((right - left) / panel.pixel_width, (top - bottom) / panel.pixel_height)
+        is_open = (shapely.get_dimensions(shapes) == 1) & ~shapely.is_closed(shapes)
+        return np.asarray(shapes[is_open | (sides >= self.settings.min_size)], object)
 
     def _colored(
         self, vectors: VectorLayer, color: str, panel: PanelGrid, pixels_per_point: float

@@ -57,3 +57,12 @@ def rounded_box(box: LabelBox) -> LabelBox:
     """Return a box whose lower left corner is a whole pixel, because letters are drawn at whole pixels."""
     left, bottom = round(box.left), round(box.bottom)
     return LabelBox(left, bottom, left + math.ceil(box.right - box.left), bottom + math.ceil(box.top - box.bottom))
+
+
+def checked_format(text: str) -> str:
+    """Return a format of numbers, such as `{:.1f}`. Raise a ValueError for another text."""
+    try:
+        float(text.format(1.5).strip("%") or "nan")
+    except (ValueError, IndexError, KeyError, AttributeError):
+        raise ValueError(f"{text!r} is not a format of numbers; write, for example, '{{:.0f}}'") from None
+    return text

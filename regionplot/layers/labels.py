@@ -38,6 +38,7 @@ from regionplot.layers.label_texts import (
     REVERSED_HALO,
     VALUE_GAP,
     VALUE_STYLE,
+    checked_format,
     rounded_box,
     text_in_box,
     under_and_over,
@@ -55,7 +56,7 @@ _GAP = (4.0, 2.0)
 _FROM_DOT, _EDGE = 3.0, 6.0
 """Pixels between a dot and its label, and between a label and the edge of the panel."""
 _NAME_POINTS = 9.5
-_MAX_VALUES, _VALUE_DISTANCE = 60, 50.0
+_MAX_NAMES, _MAX_VALUES, _VALUE_DISTANCE = 40, 60, 50.0
 _PIXELS_PER_LABEL, _COARSE_PIXELS, _SMALL_PIXELS = 25_000, 38_000, 16_000
 """Square pixels of the panel for each label: by default, on coarse maps, and on sheets narrower than `_SMALL`
 pixels."""
@@ -64,14 +65,6 @@ _DOT_DISTANCE, _COARSE_DISTANCE, _SMALL_DISTANCE = 26.0, 60.0, 46.0
 _COARSE = 3000.0
 """Meters per pixel of coarse maps. Their labels are smaller."""
 _DOT = "white"
-
-
-def _check_format(text: str) -> str:
-    try:
-        float(text.format(1.5).strip("%") or "nan")
-    except (ValueError, IndexError, KeyError, AttributeError):
-        raise ValueError(f"{text!r} is not a format of numbers; write, for example, '{{:.0f}}'") from None
-    return text
 
 
 class LabelSettings(VectorSettings):
@@ -88,7 +81,7 @@ class LabelSettings(VectorSettings):
     """Attribute that orders features of the same rank, such as the population: large numbers first."""
     values: bool | FieldSettings = False
     """Write the value of the raster at each point. `true`: the raster of the map, in `[colors] units`."""
-    format: Annotated[Text, AfterValidator(_check_format)] = "{:.0f}"
+    format: Annotated[Text, AfterValidator(checked_format)] = "{:.0f}"
     """Format of the values."""
     scale: float = 1.0
     """Factor for the values."""
@@ -96,8 +89,9 @@ class LabelSettings(VectorSettings):
     """Number to add to the values."""
     dots: bool = True
     """Draw a dot at each point that has a name and no value."""
-    most: Annotated[int, Limits(ge=1, le=1000)] = 40
-    """Maximum number of labels on a map. Small and coarse maps with dots have fewer labels."""
+    most: Annotated[int, Limits(ge=1, le=1000)] | None = None
+    """Maximum number of labels on a map: by default 40 names, or 60 values. Small and coarse maps with dots have fewer
+    labels."""
     color: Color = INK
     """Color of the letters on light colors. On dark colors, the letters are white."""
     halo: Color = PAPER
@@ -159,6 +153,11 @@ class Labels(VectorFileLayer):
     def _shown(self, sheet: Sheet) -> Self:
         """Return this layer in the CRS of a map, with the features that the map shows."""
         return replace(self, features=self.features.on_map(sheet.view, sheet.crs))
+
+    def important_points(self, sheet: Sheet) -> Floats:
+        """Return the most important points of a map in pixels of the sheet, shape (n, 2). Furniture avoids them."""
+        points = self._shown(sheet).features.in_panel(sheet.view)
+        return points[np.isfinite(points).all(axis=1)][: _PointLabels(self, sheet).most // 2]
 
     @property
     def letters(self) -> str:
@@ -229,7 +228,8 @@ class _PointLabels:
         panel = self.sheet.view.box
         small = _SMALL_PIXELS if self.sheet.layout.size[0] < _SMALL else _PIXELS_PER_LABEL
         area = _COARSE_PIXELS if self.is_coarse else small
-        return min(self.layer.settings.most, max(1, panel.width * panel.height // area))
+        count = panel.width * panel.height / (area * self.sheet.label_scale**2)
+        return min(self.layer.settings.most or _MAX_NAMES, max(1, math.floor(count)))
 
     @property
     def distance(self) -> float:
@@ -237,7 +237,12 @@ class _PointLabels:
         if not self.layer.settings.dots:
             return 0.0
         small = _SMALL_DISTANCE if self.sheet.layout.size[0] < _SMALL else _DOT_DISTANCE
-        return _COARSE_DISTANCE if self.is_coarse else small
+        return (_COARSE_DISTANCE if self.is_coarse else small) * self.sheet.label_scale
+
+    @property
+    def dot_scale(self) -> float:
+        """Factor for the pixels of dots. At less than 100 dpi, dots are not smaller."""
+        return self.sheet.label_factor * max(1.0, self.sheet.layout.dpi / 100)
 
     def in_panel(self) -> Iterator[tuple[int, float, float]]:
         """Yield the number of each point in the panel, and its x and y in pixels of the sheet, by importance."""
@@ -278,13 +283,14 @@ class _NameLabels(_PointLabels):
 
     def _placed(self, name: str, x: float, y: float, style: Style) -> Label | None:
         """Return the label of a point, and take its box and that of its dot. Return None if there is no room."""
-        points, radius = self.sheet.label_points(style.points), style.dot / 2 * self.sheet.label_factor
+        points, radius = self.sheet.label_points(style.points), style.dot / 2 * self.dot_scale
         size = self.placer.measure(name, points, style.weight)
         dot = LabelBox.around(x, y, 2 * radius + 2, 2 * radius + 2)
         if not (name and self.placer.is_inside(dot, 2) and self.placer.is_free(dot)):
             return None
-        places = (rounded_box(box) for box in places_beside(x, y, size, radius + _FROM_DOT))
-        found = self.placer.first_free(places, _GAP, _EDGE)
+        scale = self.sheet.label_scale
+        places = (rounded_box(box) for box in places_beside(x, y, size, radius + _FROM_DOT * scale))
+        found = self.placer.first_free(places, (_GAP[0] * scale, _GAP[1] * scale), _EDGE * scale)
         if found is None:
             return None
         self.placer.take(found, dot)
@@ -292,7 +298,7 @@ class _NameLabels(_PointLabels):
 
     def _dots(self, diameter: float, pixels: Sequence[tuple[float, float]]) -> Markers:
         points = self.layer.features.in_map(np.array(pixels), self.sheet.view)
-        size = diameter * self.sheet.label_factor * 72 / self.sheet.layout.dpi
+        size = diameter * self.dot_scale * 72 / self.sheet.layout.dpi
         return Markers(points, size, _DOT, INK, 0.9 if diameter < 6 else 1.1)
 
 
@@ -305,11 +311,11 @@ class _ValueLabels(_PointLabels):
         found = list(self.in_panel())
         pixels = np.array([(x, y) for _, x, y in found]).reshape(-1, 2)
         values = self.layer.values_at(self.sheet, features.in_map(pixels, self.sheet.view))
-        most = min(self.layer.settings.most, _MAX_VALUES)
+        most, distance = self.layer.settings.most or _MAX_VALUES, _VALUE_DISTANCE * self.sheet.label_scale
         for (number, x, y), value in zip(found, values, strict=True):
             if len(taken) >= most:
                 return
-            near = any(math.hypot(0.8 * (x - left), y - top) < _VALUE_DISTANCE for left, top in taken)
+            near = any(math.hypot(0.8 * (x - left), y - top) < distance for left, top in taken)
             if near or not np.isfinite(value):
                 continue
             labels = self._placed(number, x, y, float(value))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
 import pyproj
@@ -24,6 +24,7 @@ from regionplot.geo.shown import project_areas, shown_window
 from regionplot.inputs.vector_layers import VectorLayer, start_layer
 from regionplot.layers.base import LoadContext, settings_digest
 from regionplot.layers.corners import Corner, corners_of, in_map, place_in_corner, polygon_in_map
+from regionplot.layers.labels import Labels
 from regionplot.layers.vector_file import VectorFileLayer
 from regionplot.settings.base import Color
 from regionplot.settings.vector import VectorSettings
@@ -36,6 +37,10 @@ _LARGEST = 150.0
 """Degrees of longitude of the largest map that has a locator. Larger maps show most of the earth themselves."""
 _LEAST_SHEET = 9.0
 """Width in inches of the smallest sheet with a locator."""
+_USUAL_ZOOM, _LEAST_ZOOM = 7.0, 2.2
+"""Usual and smallest width of the area of a locator, in widths of the map."""
+_NARROW, _WIDE = 40.0, 60.0
+"""Degrees of longitude that a locator shows: at least, and at most if the map is not much wider itself."""
 _HIGHEST = 84.0
 """Highest latitude of the locator of a region that lies below it."""
 _LEAST_BOX = 5.0
@@ -57,8 +62,9 @@ class LocatorSettings(VectorSettings):
     """Width in points, on a sheet of 14 × 9 inches."""
     height: Annotated[float, Field(ge=20, le=1000)] = 88.0
     """Height in points, on a sheet of 14 × 9 inches."""
-    zoom: Annotated[float, Field(gt=1, le=1000)] = 7.0
-    """Width of the area of the locator, in widths of the map."""
+    zoom: Literal["auto"] | Annotated[float, Field(gt=1, le=1000)] = "auto"
+    """Width of the area of the locator, in widths of the map. `auto`: 7, but less for large maps and more for small
+    maps, so that the locator shows about 40 to 60 degrees of longitude."""
     land: Color = "#e6e4dc"
     """Color of the areas of the vector file."""
     water: Color = "#f4f7f9"
@@ -81,6 +87,8 @@ class Locator(VectorFileLayer):
     settings: LocatorSettings
     vectors: VectorLayer
     key: str
+    labels: tuple[Labels, ...] = ()
+    """Layers whose important points the locator does not cover."""
 
     @classmethod
     @override
@@ -88,11 +96,13 @@ class Locator(VectorFileLayer):
         loaded = [layer.vectors for layer in context.loaded if isinstance(layer, Locator)]
         finish = start_layer(settings, parse_crs(LONLAT), context.cache, loaded, context.readings)
 
-        return lambda _: cls._of(settings, finish())
+        return lambda context: cls._of(settings, finish(), context)
 
     @classmethod
-    def _of(cls, settings: LocatorSettings, vectors: VectorLayer) -> Self:
-        return cls(settings, vectors, settings_digest(settings, vectors.key, exclude={"path"}))
+    def _of(cls, settings: LocatorSettings, vectors: VectorLayer, context: LoadContext) -> Self:
+        labels = tuple(layer for layer in context.below if isinstance(layer, Labels))
+        keys = (vectors.key, *(each.key for each in labels))
+        return cls(settings, vectors, settings_digest(settings, *keys, exclude={"path"}), labels)
 
     @override
     def draw(self, sheet: Sheet) -> Iterator[PanelMark]:
@@ -102,12 +112,21 @@ class Locator(VectorFileLayer):
             return
         width, height = page.pixels(self.settings.width), page.pixels(self.settings.height)
         try:
-            inset = _Inset.of(window, self.settings.zoom, width, height)
+            inset = _Inset.of(window, self._zoom(window), width, height)
         except RegionplotError:  # the surroundings cannot be projected
             return
-        box = place_in_corner(sheet, width, height, self.settings.position)
+        towns = [layer.important_points(sheet) for layer in self.labels]
+        avoid = np.concatenate(towns) if towns else None
+        box = place_in_corner(sheet, width, height, self.settings.position, avoid)
         if box is not None:
             yield from self._marks(sheet, inset, box)
+
+    def _zoom(self, window: Extent) -> float:
+        """Return the width of the area of the locator, in widths of a window in degrees."""
+        if not isinstance(self.settings.zoom, str):
+            return self.settings.zoom
+        most = max(_WIDE, _LEAST_ZOOM * window.width)
+        return min(max(_USUAL_ZOOM * window.width, _NARROW), most) / window.width
 
     def _marks(self, sheet: Sheet, inset: _Inset, box: Box) -> Iterator[PanelMark]:
         style, page = self.settings, sheet.layout.page

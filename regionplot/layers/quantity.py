@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 TITLE_FIELDS = frozenset({"quantity"})
 """Fields of titles, in addition to the metadata of the raster."""
@@ -12,6 +12,9 @@ FRAME_FIELDS = frozenset({*TITLE_FIELDS, "contents"})
 _ACRONYMS = frozenset({"SST", "SSH", "CAPE", "CIN", "MSL", "NDVI", "EVI", "LST", "UV", "QPF", "PM", "MSLP", "SWE"})
 _NOTE = re.compile(r"\s*\([^()]*=[^()]*\)")
 """A note in a name, as in "Geopotential (at the surface = orography)"."""
+_GEOPOTENTIAL = re.compile(r"\b([Gg]eopotential)(?=$|,)")
+_SURFACE_NOTE = re.compile(r"\s*@\s*(ground or water surface|surface)$", re.IGNORECASE)
+"""A level in a name, as in files of Unidata's servers."""
 _LEVEL = re.compile(r"(?P<value>-?\d+(\.\d*)?)\s*(?P<unit>hPa|mb|mbar|millibars?|Pa|m|km|cm|ft|K)")
 _CODE = re.compile(r"[\d.,-]+([A-Z].*)?")
 """A number, or a level with the short name of GDAL, such as `0-EATM`."""
@@ -28,8 +31,11 @@ def readable_name(name: str) -> str:
     ('Sea level pressure', 'SST anomaly', 'NDVI')
     >>> readable_name("Geopotential (at the surface = orography)")
     'Geopotential'
+    >>> readable_name("Total precipitation (1_Hour Accumulation) @ Ground or water surface")
+    'Total precipitation (1 Hour Accumulation)'
     """
-    name = _NOTE.sub("", name)
+    name = _SURFACE_NOTE.sub("", _NOTE.sub("", name))
+    name = name.replace("_", " ") if " " in name else name
     if not (name.isupper() and " " in name):
         return name
     words = [word if word in _ACRONYMS or any(map(str.isdigit, word)) else word.lower() for word in name.split(" ")]
@@ -104,3 +110,46 @@ def _of_height(description: Mapping[str, object]) -> object:
     """
     level = str(description.get("level", ""))
     return level if _LEVEL.fullmatch(level) else ""
+
+
+_STATISTIC = re.compile(r", (?P<name>(?:mean|spread) of \d+ members)$")
+
+
+def without_statistic(name: str) -> str:
+    """Return the name of a quantity without the statistic of an ensemble.
+
+    Examples
+    --------
+    >>> without_statistic("850 hPa temperature, mean of 10 members")
+    '850 hPa temperature'
+    """
+    return _STATISTIC.sub("", name)
+
+
+def height_name(name: str, units: str) -> str:
+    """Return the name of a geopotential as a geopotential height if its units are those of a height.
+
+    Examples
+    --------
+    >>> height_name("500 hPa geopotential", "dam")
+    '500 hPa geopotential height'
+    """
+    return _GEOPOTENTIAL.sub(r"\1 height", name) if units in {"m", "dam"} else name
+
+
+def contents_of(names: Iterable[str]) -> str:
+    """Return the names of several quantities as one text. A statistic that all have is stated once.
+
+    Examples
+    --------
+    >>> contents_of(["Temperature, mean of 10 members", "geopotential, mean of 10 members"])
+    'Mean of 10 members: temperature; geopotential'
+    >>> contents_of(["Temperature, mean of 10 members", "wind (kt)"])
+    'Temperature, mean of 10 members; wind (kt)'
+    """
+    kept = list(dict.fromkeys(filter(None, names)))
+    found = {match["name"] for name in kept if (match := _STATISTIC.search(name))}
+    if len(kept) > 1 and len(found) == 1 and all(map(_STATISTIC.search, kept)):
+        first, *others = map(without_statistic, kept)
+        return f"{found.pop().capitalize()}: {'; '.join([_small(first), *others])}"
+    return "; ".join(kept)

@@ -28,8 +28,8 @@ _BOTTOM, _HEIGHT, _ROOM = 23.8, 3.6, 33
 """Points from the bottom of the sheet to the bar, height of the bar, and height of the space for the layer."""
 _GAP_AFTER_KEYS = 18
 """Points between the last key and the scale bar."""
-_DIGIT, _DIGIT_HEIGHT = 0.5, 0.72
-"""Width and height of a digit, as fractions of the font size."""
+_DIGIT, _WIDE_DIGIT, _DIGIT_HEIGHT = 0.5, 0.64, 0.72
+"""Width of a digit of Source Sans and of other fonts, and height of a digit, as fractions of the font size."""
 _TEXT_GAP = 2.9
 """Points between the bar and its numbers."""
 _METERS = {"km": 1000.0, "mi": 1609.344, "nmi": 1852.0}
@@ -108,7 +108,7 @@ class ScaleBar(Layer):
         yield Rectangle(Box(left, bottom, half, height), page.line_ink, page.line_ink, line)
         points = page.small_points(self.settings.font_size)
         baseline = bottom - page.pixels(_TEXT_GAP) - round(points * _DIGIT_HEIGHT * page.dpi / POINTS_PER_INCH)
-        digit, middle, longer = points * page.dpi / POINTS_PER_INCH * _DIGIT, f"{length / 2:g}", f"{length:g}"
+        digit, middle, longer = points * page.dpi / POINTS_PER_INCH * _digit(page), f"{length / 2:g}", f"{length:g}"
         numbers = [(left, "0"), (left + half, middle), (left + width, longer)]
         if half < digit * (len(middle) + len(longer) + 1) / 2:  # the numbers would touch
             del numbers[1]
@@ -129,6 +129,11 @@ class ScaleBar(Layer):
     @override
     def inks(self) -> frozenset[str]:
         return frozenset()
+
+
+def _digit(page: Page) -> float:
+    """Return the width of a digit as a fraction of the font size."""
+    return _DIGIT if page.font.startswith("Source Sans") else _WIDE_DIGIT
 
 
 def round_length(longest: float) -> float:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from regionplot import text
 from regionplot.layers.colorbar import end_of_short_bar
-from regionplot.layers.quantity import quantity_of
+from regionplot.layers.quantity import height_name, quantity_of, without_statistic
 from regionplot.settings.base import LayerSettings
 from regionplot.settings.config import Config
 from regionplot.sheet.layout import HALF_CAPITAL, POINTS_PER_INCH, Layout, Page, Room
@@ -47,6 +47,17 @@ _STAFF = 15.8
 _CALM = 2.9
 """Radius of the circle for calm air, in points."""
 _KNOTS = (5, 10, 50)
+_GRAVITY = 9.80665
+_SCALED: dict[str, dict[str, float]] = {
+    "Pa": {"hPa": 0.01},
+    "m": {"dam": 0.1, "km": 0.001, "cm": 100, "mm": 1000, "ft": 1 / 0.3048, "in": 1 / 0.0254},
+    "gpm": {"dam": 0.1},
+    "m²/s²": {"dam": 0.1 / _GRAVITY, "m": 1 / _GRAVITY},
+    "m² s⁻²": {"dam": 0.1 / _GRAVITY, "m": 1 / _GRAVITY},
+    "m/s": {"kt": 3600 / 1852, "km/h": 3.6},
+    "mm": {"in": 1 / 25.4, "cm": 0.1},
+}
+"""Factors from the units of a file to other units."""
 Points = tuple[tuple[float, float], ...]
 
 
@@ -125,10 +136,26 @@ def contour_label(settings: Any, description: Mapping[str, object], config: Conf
     if settings.key_label is not None:
         return str(settings.key_label)
     own = settings.raster is None and config.colors.units
-    units = str(own or description.get("units", ""))
-    if (settings.scale, settings.offset) != (1.0, 0.0):
-        units = "hPa" if (units, settings.scale, settings.offset) == ("Pa", 0.01, 0.0) else ""
-    return text.colorbar_label(settings.name or quantity_of(description) or "Contours", units)
+    units = shown_units(settings, {"units": own} if own else description)
+    name = settings.name or without_statistic(height_name(quantity_of(description), units)) or "Contours"
+    return text.colorbar_label(name, units)
+
+
+def shown_units(settings: Any, description: Mapping[str, object]) -> str:
+    """Return the units of the levels of contour lines, or an empty text if they are unknown.
+
+    Parameters
+    ----------
+    settings : ContourSettings
+        Settings of the lines, with `scale` and `offset`.
+    description : mapping
+        Metadata of the field, with its units.
+    """
+    units = str(description.get("units", ""))
+    if (settings.scale, settings.offset) == (1.0, 0.0):
+        return units
+    known = {} if settings.offset else _SCALED.get(text.units_label(units), {})
+    return next((name for name, factor in known.items() if math.isclose(settings.scale, factor, rel_tol=1e-3)), "")
 
 
 def end_of_symbol_keys(layout: Layout) -> int | None:
@@ -178,7 +205,15 @@ def _width(settings: LayerSettings, page: Page) -> float:
     symbols = symbols_of(settings)
     letters = sum(len(symbol.text) for symbol in symbols) * _letter(page)
     gaps = len(symbols) * _TEXT_GAP + (len(symbols) - 1) * _NEXT_GAP
-    return max(_SHORTEST, sum(symbol.width for symbol in symbols) + letters + gaps)
+    return max(_label_width(settings, page), sum(symbol.width for symbol in symbols) + letters + gaps)
+
+
+def _label_width(settings: LayerSettings, page: Page) -> float:
+    """Return the width of the label of a key in points. A label from the file is known only later."""
+    label = getattr(settings, "key_label", None)
+    if label is None:
+        return _SHORTEST
+    return min(_SHORTEST, len(label) * _letter(page) * _LABEL_POINTS / _POINTS)
 
 
 def _letter(page: Page) -> float:

@@ -18,7 +18,7 @@ from regionplot import text
 from regionplot.errors import ConfigError, RegionError
 from regionplot.geo.region import Region
 from regionplot.layers.base import Layer, LoadContext
-from regionplot.layers.quantity import quantity_of
+from regionplot.layers.quantity import contents_of, quantity_of
 from regionplot.settings.map import MapSettings
 from regionplot.settings.sheet import Weight
 from regionplot.sheet.layout import HALF_CAPITAL, Layout, Page, Room
@@ -153,8 +153,7 @@ def _other_texts(settings: MapSettings, description: Mapping[str, object], capti
     """
     found = {}
     description = _with_quantity(text.in_time_zone(description, settings.time_zone))
-    contents = dict.fromkeys(filter(None, (str(description["quantity"]), *captions)))
-    description = {**description, "contents": "; ".join(contents)}
+    description = {**description, "contents": contents_of([str(description["quantity"]), *captions])}
     for name in _SIZES:
         template = getattr(settings, name)
         fields = {key: description.get(key, "") for key in text.fields_of(template)}

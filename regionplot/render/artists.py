@@ -16,7 +16,7 @@ from matplotlib.transforms import BboxBase, IdentityTransform, Transform
 
 from regionplot.render.drawn_marks import PanelArtists
 from regionplot.render.fonts import FALLBACKS, label_font, weight_of
-from regionplot.render.text import HaloText, UnhintedText, fit_text, fits_unmeasured, wrap_text
+from regionplot.render.text import HaloText, UnhintedText, fit_text, fits_unmeasured, shrink_alike, wrap_text
 from regionplot.sheet.layout import POINTS_PER_INCH
 from regionplot.sheet.marks import (
     AxesCall,
@@ -159,7 +159,8 @@ def sheet_artist(mark: SheetMark, figure: Figure) -> Artist:
     artist.set_figure(figure)
     if isinstance(mark, Text) and isinstance(artist, text.Text) and mark.max_width is not None:
         if isinstance(artist, UnhintedText):
-            wrap_text(artist, mark.max_width, mark.smallest)
+            smaller = shrink_alike(artist, mark.alike, mark.max_width, mark.smallest)
+            wrap_text(artist, mark.max_width, mark.smallest / smaller)
         else:
             fit_text(artist, mark.max_width, mark.smallest)
     return artist

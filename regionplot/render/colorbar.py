@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
@@ -17,6 +17,7 @@ from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator, NullFormatter
 from matplotlib.transforms import Bbox, IdentityTransform, ScaledTranslation
 
+from regionplot.layers.colorbar import LIFT
 from regionplot.render.fonts import FALLBACKS
 from regionplot.render.text import fit_text
 from regionplot.sheet.layout import POINTS_PER_INCH, Layout
@@ -36,14 +37,14 @@ _MAX_DECADES = 100
 _DIVIDER = "#ffffffb3"
 """Color of the lines between the classes of a short bar."""
 _LEAST = 2.0
-"""Minimum distance between the middles of two numbers on a short bar, as a multiple of their height."""
+"""Minimum distance between the ticks of two numbers on a short bar, as a multiple of their height."""
 _MAX_DIVIDED = 32
 """Maximum number of levels of a bar with such lines."""
 _MINUS = "\N{MINUS SIGN}"
 _ABOVE = 10 / 9
 """Font size of a label above the bar, as a multiple of the size of the numbers."""
-_LIFT = 5 / 72
-"""Inches between a bar and the label above it."""
+_ARROW = 0.015
+"""Length of an arrow, as a fraction of the bar."""
 _SHORT_GAP = 0.7
 """Minimum gap between the labels of a short bar without levels, as a fraction of their height."""
 _LEVEL_GAP = 0.3
@@ -59,7 +60,7 @@ def add_colorbar(figure: Figure, layout: Layout, mark: ColorBar) -> None:
         cax=axes,
         orientation="horizontal",
         extend=key.extend,
-        extendfrac=0.015,
+        extendfrac=_ARROW,
         ticks=key.ticks or key.levels,
         drawedges=mark.label_above and key.levels is not None and len(key.levels) <= _MAX_DIVIDED,
     )
@@ -78,14 +79,23 @@ def add_colorbar(figure: Figure, layout: Layout, mark: ColorBar) -> None:
     if families := FALLBACKS.families("", mark.font):
         axes.tick_params(which="both", labelfontfamily=families)
     labels = _shown_labels(figure, axes)
-    limits = (axes.bbox.x0, axes.bbox.x1) if mark.label_above else (0.0, figure.bbox.width)
+    limits = _label_limits(axes, key.extend) if mark.label_above else (0.0, figure.bbox.width)
+    middles = [_middle(label.get_window_extent()) for label in labels]
     boxes = [_keep_between(limits, figure, label) for label in labels]
     if mark.label_above and (key.ticks or key.levels) is not None:
-        _keep_round(labels, boxes)
+        _keep_round(labels, [_Spot(*spot) for spot in zip(boxes, middles, strict=True)])
     elif key.levels is None:
         _hide_overlapping(labels, boxes, _SHORT_GAP if mark.label_above else 0.0)
     else:
         _thin_labels(labels, boxes)
+
+
+def _label_limits(axes: Axes, extend: str) -> tuple[float, float]:
+    """Return the left and right limits of the numbers of a short bar. Numbers can lie under arrows."""
+    arrow = _ARROW * axes.bbox.width
+    left = arrow if extend in ("min", "both") else 0.0
+    right = arrow if extend in ("max", "both") else 0.0
+    return axes.bbox.x0 - left, axes.bbox.x1 + right
 
 
 def _add_label(bar: Colorbar, axes: Axes, mark: ColorBar) -> None:
@@ -96,7 +106,7 @@ def _add_label(bar: Colorbar, axes: Axes, mark: ColorBar) -> None:
             "fontsize": mark.points * _ABOVE,
             "transform": IdentityTransform(),
         }
-        label = axes.text(mark.box.left, mark.box.top + _LIFT * axes.figure.dpi, mark.label, **style)
+        label = axes.text(mark.box.left, mark.box.top + LIFT * axes.figure.dpi, mark.label, **style)
     else:
         bar.set_label(mark.label, labelpad=2, **style)
         label = axes.xaxis.label
@@ -191,7 +201,20 @@ def _thin_labels(labels: Sequence[Text], boxes: Sequence[Bbox]) -> None:
         label.set_visible(number % step == 0)
 
 
-def _keep_round(labels: Sequence[Text], boxes: Sequence[Bbox]) -> None:
+class _Spot(NamedTuple):
+    """The place of a number on a short bar."""
+
+    box: Bbox
+    """The box of the number, which can be shifted."""
+    middle: float
+    """Pixels from the left edge of the sheet to the tick."""
+
+
+def _middle(box: Bbox) -> float:
+    return float(box.x0 + box.x1) / 2
+
+
+def _keep_round(labels: Sequence[Text], spots: Sequence[_Spot]) -> None:
     """Show labels at equal steps, if the levels have equal steps.
 
     Otherwise, show the labels of round numbers first, and further labels where they do not touch: 0, then 1000, then
@@ -199,15 +222,15 @@ def _keep_round(labels: Sequence[Text], boxes: Sequence[Bbox]) -> None:
     """
     values = [float(label.get_text().replace(_MINUS, "-")) for label in labels]
     by_roundness = sorted(range(len(labels)), key=lambda number: _roundness(values[number]))
-    shown = _even_choice(values, boxes)
+    shown = _even_choice(values, spots)
     for number in by_roundness if not shown else ():
-        if all(_have_distance(boxes[number], boxes[n]) for n in shown):
+        if all(_have_distance(spots[number], spots[n]) for n in shown):
             shown.append(number)
     for number, label in enumerate(labels):
         label.set_visible(number in shown)
 
 
-def _even_choice(values: Sequence[float], boxes: Sequence[Bbox]) -> list[int]:
+def _even_choice(values: Sequence[float], spots: Sequence[_Spot]) -> list[int]:
     """Return every nth number, including the roundest one, if all numbers have the same step. Otherwise, return none.
 
     n is the smallest number for which labels have their distance.
@@ -219,15 +242,15 @@ def _even_choice(values: Sequence[float], boxes: Sequence[Bbox]) -> list[int]:
     roundest = min(range(count), key=lambda number: _roundness(values[number]))
     choices = ([*range(roundest % nth, count, nth)] for nth in range(1, count + 1))
     return next(
-        chosen for chosen in choices if all(_have_distance(boxes[one], boxes[two]) for one, two in pairwise(chosen))
+        chosen for chosen in choices if all(_have_distance(spots[one], spots[two]) for one, two in pairwise(chosen))
     )
 
 
-def _have_distance(one: Bbox, other: Bbox) -> bool:
-    """Return True if two labels of a short bar neither touch nor have their middles too close to each other."""
-    gap = _LEVEL_GAP * one.height
-    distance = abs((one.x0 + one.x1) / 2 - (other.x0 + other.x1) / 2)
-    return bool((one.x1 + gap < other.x0 or other.x1 + gap < one.x0) and distance >= _LEAST * one.height)
+def _have_distance(one: _Spot, other: _Spot) -> bool:
+    """Return True if two numbers of a short bar do not touch, and if their ticks have some distance."""
+    (box, middle), (far_box, far_middle) = one, other
+    gap, distance = _LEVEL_GAP * box.height, abs(middle - far_middle)
+    return bool((box.x1 + gap < far_box.x0 or far_box.x1 + gap < box.x0) and distance >= _LEAST * box.height)
 
 
 def _roundness(value: float) -> tuple[bool, int, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
@@ -205,6 +205,30 @@ def wrap_text(text: UnhintedText, available: float, smallest: float) -> None:
     while (width := _width(text)) > available:
         letters = letters[: int(len(letters) * min(available / width, 0.98))].rstrip()
         text.set_text("\n".join(halves(letters + _ELLIPSIS)))
+
+
+def shrink_alike(text: UnhintedText, others: Sequence[str], available: float, smallest: float) -> float:
+    """Shrink a text until other texts would fit, too. Return the new font size as a fraction of the old size.
+
+    Parameters
+    ----------
+    text : UnhintedText
+        The text to change. It must belong to a figure.
+    others : sequence of str
+        The other texts.
+    available : float
+        Available width in pixels.
+    smallest : float
+        Smallest font size, as a fraction of the current font size.
+    """
+    letters, points, widest = text.get_text(), float(text.get_fontsize()), 0.0
+    for other in others:
+        text.set_text(other)
+        widest = max(widest, _width(text))
+    text.set_text(letters)
+    factor = max(smallest, available / widest * 0.99) if widest > available else 1.0
+    text.set_fontsize(points * factor)
+    return factor
 
 
 def halves(letters: str) -> tuple[str, str]:

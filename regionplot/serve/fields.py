@@ -30,7 +30,18 @@ from regionplot.text import plain_text
 
 logger = logging.getLogger(__name__)
 _NOT_ON_PANELS = frozenset(
-    {"credit", "scale_bar", "focus", "graticule", "missing", "logo", "locator", "north_arrow", "region_box"}
+    {
+        "credit",
+        "scale_bar",
+        "focus",
+        "graticule",
+        "missing",
+        "logo",
+        "locator",
+        "north_arrow",
+        "region_box",
+        "value_range",
+    }
 )
 """Layers that only suit a whole sheet. The step of the graticule depends on the image, so tiles would not match."""
 _MAX_NAME = 60

@@ -134,7 +134,8 @@ class SharedData(DrawingTools):
         crs = crs_of_layers(config, plan, info.geometry.crs)
         if info.fingerprint != plan.fingerprint:
             raise RasterError(f"{info.path}: input changed: the file was replaced or written to since the run began")
-        facts = (info.description, info.geometry, info.can_miss, array_cache(config))
+        grid = None if isinstance(raster.source, CurvilinearSource) else info.geometry
+        facts = (info.description, grid, info.can_miss, array_cache(config))
         context = LoadContext(config, crs, *facts, loaded=layers)
         finish_layers = start_layers(all_layers(config), context)  # before the thread, because this forks
         failpoints.failpoint("cells", config.raster.path.name)

@@ -214,8 +214,8 @@ def _resolve_times(raster: RasterSettings, files: Sequence[Path], choice: TimeCh
     times = {time: path for path in files for time in raster_times(_with_file(raster, path))}
     if not times:
         raise RasterError(
-            f"{files[0]}: the times of its bands are unknown; remove time from [raster], or state the time in the path "
-            "of the file with {time:%Y%m%d%H}"
+            f"{files[0]}: the times of its bands are unknown; remove time from [raster] and choose a band, such as "
+            "band = 1, or state the time in the path of the file with {time:%Y%m%d%H}"
         )
     axis = sorted(times)
     chosen = [axis[position] for position in _chosen_positions(choice, axis, raster.path)]

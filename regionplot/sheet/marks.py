@@ -264,6 +264,8 @@ class Text:
     """Maximum width in pixels. A longer text is made smaller, then divided into two lines. None: no maximum."""
     smallest: float = 1.0
     """Minimum font size for a text that is too long, as a fraction of `points`."""
+    alike: tuple[str, ...] = ()
+    """Other texts of the same font size. If one of them is too long, this text is made smaller, too."""
     is_hinted: bool = True
     """False: the letters are drawn without hinting, which is faster."""
     font: str = FONT

@@ -85,6 +85,11 @@ class Sheet:
         """Factor for labels in the panel, relative to a sheet of 14 × 9 inches. It is at least 0.9."""
         return max(self.layout.page.text_factor, _SMALLEST)
 
+    @property
+    def label_scale(self) -> float:
+        """Factor for distances between labels in pixels. It is at least 1, and 1 at 100 dpi on the standard sheet."""
+        return max(1.0, self.label_factor * self.layout.dpi / 100)
+
     def label_points(self, points: float) -> float:
         """Return the font size of a label in the panel. `points` is the size on a sheet of 14 × 9 inches."""
         return max(points * self.label_factor, min(points, _MIN_POINTS))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 from pathlib import Path as FilePath
 from typing import Any
@@ -284,3 +285,21 @@ def test_labels_use_the_corner_that_the_furniture_leaves(make_config: Any) -> No
         north_arrow={"min_angle": 0},
     )
     assert len([mark for mark in drawn(SharedData.load(config), COLORADO)[1][Labels] if isinstance(mark, Label)]) > 5
+
+
+def test_a_locator_avoids_important_points(make_config: Any, tmp_path: FilePath) -> None:
+    towns = tmp_path / "towns.geojson"
+    point = {"type": "Point", "coordinates": [-102.3, 37.2]}
+    feature = {"type": "Feature", "geometry": point, "properties": {"name": "Town"}}
+    towns.write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
+    config = make_config(
+        raster={"path": "sample:relief"},
+        map={"style": "atlas", "projection": "EPSG:4326"},
+        labels=[{"path": str(towns)}],
+        locator={"path": "sample:countries"},
+    )
+    sheet, marks = drawn(SharedData.load(config), COLORADO)
+    box = box_of(sheet, marks[Locator][:1])
+    assert box is not None
+    assert box.right < sheet.view.box.left + sheet.view.box.width / 2
+    assert [mark.text for mark in marks[Labels] if isinstance(mark, Label)] == ["Town"]

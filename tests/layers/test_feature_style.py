@@ -192,3 +192,20 @@ def test_scales_in_the_wrong_order_are_an_error(roads) -> None:
         ConfigError, match=r"min_scale 5 is greater than max_scale 1, so the layer would never be drawn"
     ):
         read_config({"raster": {"path": "sample:relief"}, "features": [feature]})
+
+
+def test_small_closed_outlines_and_areas_are_left_out(load, write_vector) -> None:
+    islands = [shapely.box(-96, 34, -90, 38), shapely.box(-85, 35, -84.9, 35.1)]
+    polygons = write_vector(islands, name="islands.gpkg")
+    lines = write_vector(
+        [*(shapely.LineString(each.exterior) for each in islands), shapely.LineString([(-85, 39), (-85, 39.1)])]
+    )
+    for size, count in ((0, 2), (4, 1)):
+        features = [
+            {"path": polygons, "facecolor": "white", "min_size": size},
+            {"path": lines, "min_size": size},
+        ]
+        shared = load(map={"size": [420, 270]}, features=features)
+        marks = DrawnMarks.of(shared.layers, make_sheet(REGION, Style.of(shared))).in_panel
+        starts = [int((mark.codes == 1).sum()) for mark in marks]
+        assert starts == [count, count, count + 1]  # areas, their outlines, and lines with a short open line

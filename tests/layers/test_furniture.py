@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pyproj
 import pytest
+from affine import Affine
+from matplotlib.text import Text as FigureText
 
 from regionplot.errors import ConfigError
 from regionplot.geo.extent import Extent
@@ -25,12 +27,17 @@ from regionplot.layers.scale_bar import ScaleBar, ScaleBarSettings
 from regionplot.layers.shading import Shading, ShadingSettings
 from regionplot.layers.stack import lay_out
 from regionplot.layers.title import Title, title_of
+from regionplot.layers.value_range import ValueRange
+from regionplot.render.measure import text_measure
+from regionplot.render.renderer import MapRenderer
+from regionplot.render.sheets import Style, make_sheet
 from regionplot.runs.checks import check_config
 from regionplot.settings.config import Config
 from regionplot.settings.loading import read_config
+from regionplot.shared.data import SharedData
 from regionplot.sheet.key import ColorBarKey, Key, LegendKey
 from regionplot.sheet.layout import Layout
-from regionplot.sheet.marks import Path, Rectangle, Text
+from regionplot.sheet.marks import ColorBar, Path, Rectangle, Text
 from regionplot.sheet.sheet import Sheet
 from regionplot.sheet.view import View
 
@@ -287,3 +294,50 @@ def test_unknown_fonts_and_fields_are_reported(sections: Any, message: str) -> N
 
 def test_an_installed_font_is_accepted() -> None:
     check_config(config_of(sheet={"font": "DejaVu Serif"}), [])
+
+
+def test_lines_of_credit_have_the_same_size() -> None:
+    lines = ["A long line of credit that must be made smaller", "b"]
+    config = config_of(map={"size": [600, 400], "projection": "EPSG:4326"}, credit={"lines": lines})
+    shared = SharedData.load(config)
+    figure = MapRenderer(shared).figure(Region("a", Extent(-109, -102, 37, 41), title="A"))
+    texts = {text.get_text(): text.get_fontsize() for text in figure.findobj(FigureText)}
+    assert texts["b"] == texts["A long line of credit that must be made smaller"] < 8
+
+
+def test_the_unit_of_a_scale_bar_keeps_apart_from_its_number_in_each_font() -> None:
+    for font in ("Source Sans 3", "DejaVu Sans"):
+        config = config_of(sheet={"font": font})
+        sheet = sheet_of(config, "EPSG:5070", Extent(-90, -80, 30, 36))
+        marks = ScaleBar.load(ScaleBarSettings(), LoadContext(config, sheet.crs)).draw(sheet)
+        texts = {mark.text: mark for mark in marks if isinstance(mark, Text)}
+        number = max((text for text in texts if text.isdigit()), key=int)
+        width = text_measure(sheet.layout.dpi, font)(number, texts[number].points, "normal").width
+        assert texts["km"].x > texts[number].x + width / 2 + 2
+
+
+def test_the_name_of_the_source_is_the_default_credit() -> None:
+    (settings,) = config_of().layers["credit"]
+    for description, lines in (({"source": "NCEP"}, ("Data: NCEP",)), ({}, ())):
+        assert Credit.load(settings, LoadContext(config_of(), pyproj.CRS("EPSG:4326"), description)).lines == lines
+
+
+def test_the_range_of_the_values_on_each_map_stands_above_the_color_bar(load, write_raster) -> None:
+    values = np.tile(np.linspace(-40, 60, 50, dtype=np.float32), (30, 1))
+    path = write_raster(values, Affine(1, 0, -120, 0, -1, 50))
+    shared = load(
+        raster={"path": path},
+        map={"style": "atlas"},
+        colors={"levels": [-40, 0, 40], "label": "A long name of a quantity with many words (units)"},
+        value_range={"format": "{:.1f}"},
+    )
+    style = Style.of(shared)
+    (layer,) = (layer for layer in style.layers if isinstance(layer, ValueRange))
+    sheets = [make_sheet(Region("a", Extent(west, west + 10, 30, 40)), style) for west in (-115, -95)]
+    west, east = (next(iter(layer.draw(sheet))) for sheet in sheets)
+    assert (west.text, east.text) == ("this map −40.0 to −1.2", "this map 0.8 to 39.6")
+    (bar,) = (mark for each in style.layers for mark in each.frame(style.layout) if isinstance(mark, ColorBar))
+    width = text_measure(style.layout.dpi, style.layout.page.font)(west.text, west.points, "normal").width
+    assert west.x - width > bar.box.left + bar.max_width
+    assert west.x == bar.box.right
+    assert MapRenderer(shared).render(Region("a", Extent(-115, -105, 30, 40))).pixels.shape[:2] == (900, 1400)

@@ -334,3 +334,15 @@ def test_labels_outside_a_polar_map_do_not_overlap(extent: Extent, projection: A
             if mark.is_upright is upright
         )
         assert all(b - a >= (width + other) / 2 for (a, width), (b, other) in pairwise(spans))
+
+
+def test_the_preferred_distance_is_that_at_the_center() -> None:
+    """The corners of a conic map of the United States reach far to the north, and the middle of the map does not."""
+    conic = "+proj=lcc +lat_0=39 +lon_0=-96 +lat_1=33 +lat_2=45"
+    for projection, extent, step in (
+        (conic, Extent(-125, -66.5, 24.25, 49.75), 5),
+        ("EPSG:4326", Extent(-180, 180, -80, 80), 30),
+    ):
+        sheet = sheet_of(projection, extent)
+        lines, _ = marks_of(sheet, distance=80, labels=False)
+        assert lines.vertices.tolist() == marks_of(sheet, spacing=step, labels=False)[0].vertices.tolist()

@@ -13,9 +13,12 @@ from affine import Affine
 
 from regionplot.geo.extent import Extent
 from regionplot.geo.region import Region
+from regionplot.layers.contour_settings import ContourSettings
+from regionplot.layers.symbol_keys import contour_label
 from regionplot.render.measure import text_measure
 from regionplot.render.renderer import MapRenderer
 from regionplot.render.sheets import make_sheet
+from regionplot.settings.loading import read_config
 from regionplot.shared.data import SharedData
 from regionplot.sheet.marks import ColorBar, Rectangle, Strokes, Text
 
@@ -158,3 +161,19 @@ def test_nothing_overlaps_in_the_foot(
     assert set(lines) <= set(texts)
     assert not overlapping(boxes)
     assert max(box[2] for box in boxes) <= place["size"][0]
+
+
+@pytest.mark.parametrize(
+    ("units", "scale", "label"),
+    [
+        ("m^2/s^2", 0.0101972, "500 hPa geopotential height (dam)"),
+        ("m^2/s^2", 0.101972, "500 hPa geopotential height (m)"),
+        ("m^2/s^2", 1.0, "500 hPa geopotential (m²/s²)"),
+        ("m^2/s^2", 3.0, "500 hPa geopotential"),
+        ("MB", 1.0, "500 hPa geopotential (hPa)"),
+    ],
+)
+def test_the_label_of_contours_has_the_units_of_the_scaled_values(units: str, scale: float, label: str) -> None:
+    config = read_config({"raster": {"path": "sample:relief"}})
+    description = {"long_name": "Geopotential, mean of 10 members", "level": "500 hPa", "units": units}
+    assert contour_label(ContourSettings(interval=6, scale=scale), description, config) == label

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from regionplot.colors.numbers import ColorScale
+from regionplot.colors.shipped import scale_settings
 from regionplot.layers.colorbar import ColorBarLayer
 from regionplot.layers.stack import lay_out
 from regionplot.render.colorbar import add_colorbar
@@ -134,3 +135,11 @@ def test_levels_with_equal_steps_have_labels_with_equal_steps(first: int, count:
 def test_round_levels_with_unequal_steps_have_a_label_first() -> None:
     _, labels = labels_of((700, 450), "atlas", levels=[0, 90, 97, 100, 103, 110, 200, 390, 400])
     assert {number_in(label.get_text()) for label in labels} >= {0, 100, 200, 400}
+
+
+@pytest.mark.parametrize("name", ["snow", "nws:precipitation", "waves"])
+def test_short_bars_of_unequal_classes_have_a_number_at_each_limit(name: str) -> None:
+    levels = next(iter(scale_settings(name).values()))["levels"]
+    _, labels = labels_of((1400, 900), "atlas", levels=levels, over="#000000")
+    check_apart(labels)
+    assert [number_in(label.get_text()) for label in labels] == levels
