@@ -223,13 +223,14 @@ class _PointLabels:
     @property
     def most(self) -> int:
         """Maximum number of labels. Without dots, only the room for names limits them further."""
+        most = self.layer.settings.most or _MAX_NAMES
         if not self.layer.settings.dots:
-            return self.layer.settings.most
+            return most
         panel = self.sheet.view.box
         small = _SMALL_PIXELS if self.sheet.layout.size[0] < _SMALL else _PIXELS_PER_LABEL
         area = _COARSE_PIXELS if self.is_coarse else small
         count = panel.width * panel.height / (area * self.sheet.label_scale**2)
-        return min(self.layer.settings.most or _MAX_NAMES, max(1, math.floor(count)))
+        return min(most, max(1, math.floor(count)))
 
     @property
     def distance(self) -> float:
