@@ -24,7 +24,10 @@ _MAX_LOSSES = 5
 """Maximum number of times that a lost job is submitted again."""
 
 _BATCH_SECONDS = 0.25
-"""Time of a batch of jobs. Dask takes a few milliseconds for each batch, so this is 1 to 2 % of the time."""
+"""Minimum time of a batch of jobs. Dask takes a few milliseconds for each batch, so this is 1 to 2 % of the time."""
+
+_BATCHES_PER_SECOND = 400
+"""Number of batches that scheduler and client can handle in one second. With many workers, batches are longer."""
 
 _MAX_BATCH = 256
 """Maximum number of jobs of a batch."""
@@ -103,10 +106,11 @@ class ClusterRun(Generic[J]):
         return batch
 
     def _batch_size(self) -> int:
-        """Return the number of jobs that take `_BATCH_SECONDS`. At the end of a run, batches are smaller."""
+        """Return the number of jobs of a batch. At the end of a run, batches are smaller."""
         if self.count is None or not self.seconds:
             return 1
-        return max(1, min(int(_BATCH_SECONDS / self.seconds), self.count // (2 * self.workers), _MAX_BATCH))
+        seconds = max(_BATCH_SECONDS, self.workers / _BATCHES_PER_SECOND)
+        return max(1, min(int(seconds / self.seconds), self.count // (2 * self.workers), _MAX_BATCH))
 
     def _count_workers(self) -> None:
         """Count the workers again, because workers can be added to a running cluster.
