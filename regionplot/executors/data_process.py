@@ -148,7 +148,7 @@ class _DataTask:
         start = time.perf_counter()
         _check_threads()  # of the script of the program
         getattr(self._task, "load_for_workers", self._task.load)()
-        _check_threads()  # of libraries, such as zarr
+        _check_threads()  # of libraries
         self._connection.send(("loaded", time.perf_counter() - start))
 
     def start_worker(self) -> None:

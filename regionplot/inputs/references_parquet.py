@@ -143,10 +143,9 @@ def _read_table(path: Path, key: str) -> Any:
 
     content = _content(path, key, _MAX_TABLE)
     try:
-        names = pyarrow.parquet.read_schema(io.BytesIO(content)).names
-        return pyarrow.parquet.read_table(
-            io.BytesIO(content), columns=[name for name in _COLUMNS if name in names], use_threads=False
-        )
+        with pyarrow.parquet.ParquetFile(io.BytesIO(content), pre_buffer=False) as file:  # this starts no threads
+            names = file.schema_arrow.names
+            return file.read([name for name in _COLUMNS if name in names], use_threads=False)
     except (pyarrow.ArrowException, ValueError, OSError) as error:
         raise OSError(f"{key}: {plain_text(str(error))}") from None
 

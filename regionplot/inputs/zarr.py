@@ -23,6 +23,7 @@ from regionplot.inputs.source import RasterInfo, RasterSource
 from regionplot.inputs.stores import is_file_of_references, store_fingerprint
 from regionplot.inputs.zarr_checks import check_store
 from regionplot.inputs.zarr_remote import remote_store
+from regionplot.inputs.zarr_threads import ended_zarr_threads
 from regionplot.settings.raster import RasterSettings
 from regionplot.settings.remote_path import RemotePath, is_remote
 from regionplot.settings.selection import TimeChoice
@@ -46,6 +47,7 @@ class ZarrSource:
     settings: RasterSettings
 
     @classmethod
+    @ended_zarr_threads()
     def open(cls, settings: RasterSettings) -> RasterSource:
         """Open the variable and time that the settings name.
 
@@ -74,6 +76,7 @@ class ZarrSource:
         return cls(replace(info, fingerprint=fingerprint), settings)
 
     @classmethod
+    @ended_zarr_threads()
     def times(cls, settings: RasterSettings) -> list[datetime]:
         """Return the times of the variable that the settings name.
 
@@ -92,7 +95,8 @@ class ZarrSource:
 
     def read(self, window: Window, shape: tuple[int, int], resampling: str = "nearest") -> NDArray[Any]:  # noqa: ARG002
         """Read a window. See `RasterSource.read`. Thinning keeps the first cell of each thinned block."""
-        return with_retries(self.settings.path, lambda: self._read(window, shape))
+        with ended_zarr_threads():
+            return with_retries(self.settings.path, lambda: self._read(window, shape))
 
     def _read(self, window: Window, shape: tuple[int, int]) -> NDArray[Any]:
         path = self.settings.path

@@ -24,6 +24,7 @@ from regionplot.geo.windows import cells_per_pixel, needed_window
 from regionplot.inputs.curvilinear import CurvilinearSource
 from regionplot.inputs.source import RasterInfo, RasterSource, read_window
 from regionplot.inputs.strips import MAX_READERS
+from regionplot.inputs.zarr_threads import end_zarr_threads
 from regionplot.layers.base import Layer, LoadContext
 from regionplot.layers.stack import all_layers, start_layers
 from regionplot.settings.config import Config
@@ -148,6 +149,7 @@ class SharedData(DrawingTools):
             if early is not None and meanwhile is not None:
                 meanwhile(early)
             loaded = loading.finish()
+        end_zarr_threads()
         if regions:  # without regions, for example in a spawned worker, the maps are not known
             warn_of_unseen_layers(loaded_layers, config, crs, raster.coloring, regions)
         logger.info("process %d loaded the shared data in %.2f s", os.getpid(), time.perf_counter() - start)
