@@ -32,7 +32,9 @@ def _check_seconds(_context: click.Context, _option: click.Parameter, seconds: f
 @click.option("--no-config", is_flag=True, help="Use no settings file.")
 @click.option("--raster", metavar="PATH", help="Raster to draw; sample:relief is built in.")
 @click.option(
-    "--allow-remote", is_flag=True, help="Allow addresses, such as s3://bucket/snow.tif, for the raster and REGIONS."
+    "--allow-remote",
+    is_flag=True,
+    help="Allow addresses, such as s3://bucket/snow.tif, for the raster, --features and REGIONS.",
 )
 @click.option("--crs", metavar="CRS", help="CRS of the raster, such as EPSG:4326, instead of the CRS in its file.")
 @click.option("--band", metavar="N|NAME", help="Band to draw: its number, or its name.")

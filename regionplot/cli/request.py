@@ -240,5 +240,6 @@ def _overrides(options: Mapping[str, Any]) -> dict[str, Any]:
     sections_given = {name: section for name, section in given.items() if section}
     overrides = with_executor(sections_given, options["start_method"], options["scheduler"])
     if options["features"]:
-        overrides["features"] = [{"path": path} for path in options["features"]]
+        allowed = {"allow_remote": True} if options["allow_remote"] else {}
+        overrides["features"] = [{"path": path, **allowed} for path in options["features"]]
     return overrides

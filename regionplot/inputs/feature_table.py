@@ -14,6 +14,7 @@ from regionplot.errors import FeaturesError
 from regionplot.geo.linework import Geometries
 from regionplot.inputs.isolation import Arrays, start_reading
 from regionplot.inputs.vector_layers import layer_key
+from regionplot.inputs.remote_vectors import with_local_file
 from regionplot.inputs.vector_sources import check_parts
 from regionplot.settings.vector import VectorSettings
 from regionplot.system.cache import ArrayCache, digest
@@ -80,6 +81,7 @@ def start_table(
     FeaturesError
         If the file cannot be opened, or a part of it is missing. `finish` raises it if the file cannot be read.
     """
+    settings = with_local_file(settings)
     check_parts(settings.path)
     key = digest(["table", layer_key(settings, crs)], [])
     cached = cache.read(key) if cache else None

@@ -27,6 +27,7 @@ from regionplot.geo.linework import Geometries, linework, no_geometries, project
 from regionplot.geo.upright import upright
 from regionplot.inputs.geopackage import check_layer_table, names_beside_views
 from regionplot.inputs.isolation import Arrays, start_reading
+from regionplot.inputs.remote_vectors import with_local_file
 from regionplot.inputs.surfaces import parse_geometries
 from regionplot.inputs.vector_arrays import Note, ProjectedGeometries
 from regionplot.inputs.vector_sources import GEOJSON, GEOPACKAGE, VectorSource, check_parts, files_of, vector_source
@@ -61,11 +62,13 @@ def check_layer(settings: VectorSettings) -> None:
         If the file cannot be opened, a part of it is missing, or neither the file nor the settings state a CRS.
     """
 
+    local = with_local_file(settings)
+
     def check() -> Arrays:
-        VectorFile.opened(settings)
+        VectorFile.opened(local)
         return {}
 
-    start_reading(check, settings.path, FeaturesError)()
+    start_reading(check, local.path, FeaturesError)()
 
 
 def read_projected(settings: VectorSettings, crs: pyproj.CRS) -> ProjectedGeometries:

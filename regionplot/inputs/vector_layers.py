@@ -28,6 +28,7 @@ from regionplot.geo.extent import FULL_TURN, PanelGrid
 from regionplot.geo.linework import Geometries
 from regionplot.geo.shown import areas_on_panel, lines_on_panel, points_on_panel
 from regionplot.inputs.isolation import Arrays, start_reading
+from regionplot.inputs.remote_vectors import with_local_file
 from regionplot.inputs.vector_arrays import ProjectedGeometries
 from regionplot.inputs.vector_sources import check_parts, files_of
 from regionplot.settings.vector import VectorSettings
@@ -163,6 +164,7 @@ def start_layer(
     FeaturesError
         If the file cannot be opened, or a part of it is missing.
     """
+    settings = with_local_file(settings)
     check_parts(settings.path)
     key = layer_key(settings, crs)
     for layer in loaded:

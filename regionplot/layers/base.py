@@ -22,7 +22,7 @@ import pyproj
 
 from regionplot.errors import InputError
 from regionplot.geo.grid import GridGeometry
-from regionplot.settings.base import LayerSettings, Section
+from regionplot.settings.base import NOT_IN_DIGEST, LayerSettings, Section
 from regionplot.settings.config import Config
 from regionplot.sheet.layout import Layout, Page, Room
 from regionplot.sheet.marks import FrameMark, PanelMark, SheetMark
@@ -165,7 +165,7 @@ def settings_digest(settings: LayerSettings, *more: object, exclude: Collection[
     Parameters
     ----------
     settings : LayerSettings
-        Settings of the layer. The digest covers all fields that are not excluded. For a field that holds paths, the
+        Settings of the layer. The digest covers all fields that are neither excluded nor marked `NOT_IN_DIGEST`. For a field that holds paths, the
         digest covers the content of the files.
     *more : object
         Further values for the digest, with a stable `repr`.
@@ -177,7 +177,9 @@ def settings_digest(settings: LayerSettings, *more: object, exclude: Collection[
     InputError
         If a file cannot be read.
     """
-    fields = settings.model_dump_json(exclude=set(exclude))
+    unused = {name for name, field in type(settings).model_fields.items() if NOT_IN_DIGEST in field.metadata}
+    exclude = {*exclude, *unused}
+    fields = settings.model_dump_json(exclude=exclude)
     files = [path for name, value in settings if name not in exclude for path in _files(value)]
     try:
         return digest([type(settings).__qualname__, fields, *map(repr, more)], files)

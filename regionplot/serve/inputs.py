@@ -9,6 +9,7 @@ from pathlib import Path
 from regionplot.inputs.arrival import Arrivals
 from regionplot.layers.stack import configured_layers
 from regionplot.settings.config import Config
+from regionplot.settings.remote_path import is_remote
 from regionplot.system.files import Fingerprint
 
 _PATIENCE = 5.0
@@ -72,7 +73,10 @@ class WatchedInputs:
 
 
 def _files(configs: Sequence[Config], table: Path | None) -> list[Path]:
-    """Return the files besides rasters on which the maps depend."""
+    """Return the local files besides rasters on which the maps depend."""
     layers = [planned.settings for config in configs for planned in configured_layers(config)]
     paths = {getattr(settings, "path", None) for settings in layers}
-    return [*([] if table is None else [table]), *sorted(path for path in paths if isinstance(path, Path))]
+    return [
+        *([] if table is None else [table]),
+        *sorted(path for path in paths if isinstance(path, Path) and not is_remote(path)),
+    ]

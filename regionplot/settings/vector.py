@@ -4,19 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import pairwise
+from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
+from pydantic_core import PydanticCustomError
 
-from regionplot.settings.base import NOT_IN_DIGEST, Color, InputPath, LayerSettings, Text
+from regionplot.settings.base import MISSING_FILE, NOT_IN_DIGEST, Color, LayerSettings, Text, find_input
+from regionplot.settings.remote_path import RemotePath, is_address
 from regionplot.settings.sql import SqlCondition
-from regionplot.text import number_text
+from regionplot.system.files import exists
+from regionplot.text import number_text, one_line, path_hint
+
+
+def _find_vector_file(value: object, info: ValidationInfo) -> object:
+    """Return the path of a vector file. It can be an address, if the settings allow it."""
+    if not isinstance(value, str | Path) or not is_address(str(value)) or exists(Path(value)):
+        return find_input(value)
+    path = value if isinstance(value, RemotePath) else RemotePath.of(str(value))
+    facts = {"path": one_line(str(path)), "hint": path_hint(str(value))}
+    if info.data.get("allow_remote") is not True:
+        hint = "{hint}, or allow it: allow_remote = true in the same table, or --allow-remote with --features"
+        raise PydanticCustomError(MISSING_FILE, f"there is no file {{path}}; {hint}", facts)
+    if path.suffix.lower() == ".shp":
+        raise PydanticCustomError(
+            "remote_shapefile", "{path}: a remote shapefile must be a zip archive with all its parts", facts
+        )
+    return path
 
 
 class VectorSettings(LayerSettings):
     """A vector file, and the layer to read from it. Subclasses add the style."""
 
-    path: Annotated[InputPath, NOT_IN_DIGEST]
+    allow_remote: Annotated[bool, NOT_IN_DIGEST] = False
+    """Allow `path` to be an address: `s3://`, `gs://`, `az://`, `https://` or `http://`, or GDAL's name of it."""
+    path: Annotated[Path, BeforeValidator(_find_vector_file), NOT_IN_DIGEST]
     """Shapefile (zipped or not), GeoPackage, GeoJSON or FlatGeobuf."""
     layer: Text | None = None
     """Layer to read from a file with several layers. Default: the first layer."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -95,6 +96,15 @@ class Watched:
     def write(self, east: int, west: int, name: str = "grid_1.tif") -> None:
         write_raster(self.folder / "data" / name, east, west)
 
+    def write_item(self, asset: str) -> None:
+        """Write a STAC item that names one raster of its folder."""
+        item = {"type": "Feature", "stac_version": "1.0.0", "id": "scene", "geometry": None, "links": []}
+        item["properties"] = {"datetime": "2026-03-10T06:00:00Z"}
+        item["assets"] = {"snow": {"href": f"./{asset}", "type": "image/tiff", "roles": ["data"]}}
+        temporary = self.folder / "data" / "writing.part"
+        temporary.write_text(json.dumps(item))
+        temporary.replace(self.folder / "data" / "item.json")
+
     def value(self, name: str) -> tuple[int, int, int]:
         """Return the color in the middle of a map."""
         from PIL import Image
@@ -145,6 +155,26 @@ def test_each_new_raster_redraws_only_the_changed_maps(watch):
     assert watched.value("west") == before
     assert watched.end() == 143
     assert watched.lines[-1] == "regionplot: ended by SIGTERM, stopped watching"
+
+
+def test_a_stac_item_that_names_a_new_asset_redraws_the_maps(watch):
+    pytest.importorskip("pystac")
+    watched = watch("--raster", "data/item.json")
+    watched.wait_for("watching")
+    watched.write(10, 60, "old.tif")
+    watched.write(10, 160, "new.tif")
+    watched.write_item("old.tif")
+    watched.wait_for("2 maps drawn")
+    before = watched.value("west")
+    watched.write_item("new.tif")
+    watched.wait_for("2 maps drawn", 2)  # both maps state the name of the raster
+    assert watched.value("west") != before
+    watched.write_item("none.tif")
+    watched.wait_for("none.tif")
+    watched.write_item("old.tif")
+    watched.wait_for("2 maps drawn", 3)
+    assert watched.value("west") == before
+    assert watched.end() == 143
 
 
 def test_a_changed_function_of_the_user_redraws_the_maps(watch, tmp_path):

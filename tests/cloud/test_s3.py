@@ -101,3 +101,31 @@ def test_zarr_stores_and_a_cog_in_a_bucket_give_the_same_pixels(
     assert len(set(maps.values())) == 1
     again = run_command(tmp_path, "regions.csv", "-o", "v3/", **environment)
     assert "1 unchanged" in again.stdout
+
+
+def test_a_vector_file_in_a_bucket_is_drawn(
+    tmp_path: Path, write_raster: Any, endpoint: str, client: Any, run_command: Callable[..., Any]
+) -> None:
+    feature = {
+        "type": "Feature",
+        "properties": {},
+        "geometry": {"type": "LineString", "coordinates": [[-100, 47], [-98, 49]]},
+    }
+    content = json.dumps({"type": "FeatureCollection", "features": [feature]})
+    client.put_object(Bucket="maps", Key="in/line.geojson", Body=content.encode())
+    raster = write_raster(np.arange(20, dtype=np.int16).reshape(4, 5))
+    (tmp_path / "regions.csv").write_text("name,west,east,south,north\na,-100,-98,47,49\n")
+    (tmp_path / "line.geojson").write_text(content)
+    environment = {"XDG_CACHE_HOME": str(tmp_path / "cache"), **CREDENTIALS, "AWS_ENDPOINT_URL": endpoint}
+    options = ("regions.csv", "--raster", str(raster), "--no-config", "--start-method", "serial", "--allow-remote")
+    maps = []
+    for place in ("s3://maps/in/line.geojson", "/vsis3/maps/in/line.geojson", "line.geojson"):
+        done = run_command(tmp_path, *options, "--features", place, "-o", place[:5].strip("/:"), **environment)
+        assert done.returncode == 0, done.stderr
+        maps.append((tmp_path / place[:5].strip("/:") / "a.png").read_bytes())
+    assert maps[0] == maps[1] == maps[2]
+    client.delete_object(Bucket="maps", Key="in/line.geojson")
+    missing = run_command(tmp_path, *options, "--features", "s3://maps/in/line.geojson", **environment)
+    assert missing.returncode == 3
+    assert "s3://maps/in/line.geojson: there is no such object" in missing.stderr
+    assert "TOPSECRET" not in missing.stderr

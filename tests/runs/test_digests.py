@@ -178,7 +178,10 @@ def test_all_fields_marked_not_in_digest_are_listed_here() -> None:
     statistics = {f"statistics.{name}" for name in StatisticsSettings.model_fields}  # the alternative text is in it
     serve = {f"serve.{name}" for name in ServeSettings.model_fields}  # maps do not depend on the service
     assert found == run | output | raster | regions | functions | skipped | statistics | serve
-    assert {name for name, field in _fields(FeatureSettings) if NOT_IN_DIGEST in field.metadata} == {"path"}
+    assert {name for name, field in _fields(FeatureSettings) if NOT_IN_DIGEST in field.metadata} == {
+        "allow_remote",
+        "path",
+    }  # `VectorLayer.key` covers the content of the file
 
 
 @pytest.mark.parametrize("name", list(WRITERS))
