@@ -13,8 +13,8 @@ import shapely
 from regionplot.errors import FeaturesError
 from regionplot.geo.linework import Geometries
 from regionplot.inputs.isolation import Arrays, start_reading
-from regionplot.inputs.vector_layers import layer_key
 from regionplot.inputs.remote_vectors import with_local_file
+from regionplot.inputs.vector_layers import layer_key
 from regionplot.inputs.vector_sources import check_parts
 from regionplot.settings.vector import VectorSettings
 from regionplot.system.cache import ArrayCache, digest

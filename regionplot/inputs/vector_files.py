@@ -61,7 +61,6 @@ def check_layer(settings: VectorSettings) -> None:
     FeaturesError
         If the file cannot be opened, a part of it is missing, or neither the file nor the settings state a CRS.
     """
-
     local = with_local_file(settings)
 
     def check() -> Arrays:

@@ -165,8 +165,8 @@ def settings_digest(settings: LayerSettings, *more: object, exclude: Collection[
     Parameters
     ----------
     settings : LayerSettings
-        Settings of the layer. The digest covers all fields that are neither excluded nor marked `NOT_IN_DIGEST`. For a field that holds paths, the
-        digest covers the content of the files.
+        Settings of the layer. The digest covers all fields that are neither excluded nor marked `NOT_IN_DIGEST`. For a
+        field that holds paths, the digest covers the content of the files.
     *more : object
         Further values for the digest, with a stable `repr`.
     exclude : collection of str
