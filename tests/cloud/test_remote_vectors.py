@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image
 from range_server import RangeServer, range_server
+
+from regionplot.errors import FeaturesError
+from regionplot.inputs import remote_vectors
+from regionplot.inputs.remote_vectors import with_local_file
+from regionplot.settings.vector import VectorSettings
+from regionplot.system import remote_objects
 
 LINE = {"type": "LineString", "coordinates": [[-100, 47], [-98, 49]]}
 OTHER = {"type": "LineString", "coordinates": [[-100, 49], [-98, 47]]}
@@ -121,3 +128,49 @@ def test_a_lost_server_is_reported(server: RangeServer, run: Callable[..., Any])
     assert f"{server.url}/line.geojson: there is no such object" in done.stderr
     assert "or its server does not answer" in done.stderr
     assert "TOPSECRET" not in done.stderr
+
+
+def layer(server: RangeServer) -> VectorSettings:
+    return VectorSettings(path=f"{server.url}/line.geojson", allow_remote=True)
+
+
+def test_a_copy_belongs_to_one_version_and_old_copies_are_removed(
+    tmp_path: Path, server: RangeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    first = with_local_file(layer(server)).path
+    assert first.read_bytes() == server.objects["/line.geojson"]
+    server.objects["/line.geojson"] = geojson(OTHER)
+    second = with_local_file(layer(server)).path
+    assert second.read_bytes() == geojson(OTHER)
+    assert first.exists(), "another run may still read it"
+    os.utime(first, (0, 0))
+    server.objects["/line.geojson"] += b" "
+    third = with_local_file(layer(server)).path
+    assert [path.exists() for path in (first.parent, second, third)] == [False, True, True]
+
+
+def test_a_file_that_changes_while_it_is_read_is_refused(
+    tmp_path: Path, server: RangeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    read = remote_objects.read_object
+
+    def read_and_replace(*arguments: Any, **options: Any) -> bytes | None:
+        found = read(*arguments, **options)
+        server.objects["/line.geojson"] = geojson(OTHER)
+        return found
+
+    monkeypatch.setattr(remote_objects, "read_object", read_and_replace)
+    with pytest.raises(FeaturesError, match=r"line.geojson: the file was replaced or removed while it was read"):
+        with_local_file(layer(server))
+    assert not list(tmp_path.rglob("*.geojson"))
+
+
+def test_a_file_that_is_too_large_is_refused(
+    tmp_path: Path, server: RangeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(remote_vectors, "_MAX_BYTES", 20)
+    with pytest.raises(FeaturesError, match=r"line.geojson: cannot be read: the object has \d+ bytes, more than 20"):
+        with_local_file(layer(server))
