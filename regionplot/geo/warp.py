@@ -25,7 +25,8 @@ _BYTES_PER_CELL = 24
 
 def import_warper() -> None:
     """Import what `warp_to_panel` needs. If a process calls this function before it forks, its children inherit it."""
-    importlib.import_module("rasterio.warp")
+    for name in ("rasterio.warp", "numpy.ma"):  # rasterio uses numpy.ma when it warps
+        importlib.import_module(name)
 
 
 def warp_to_panel(

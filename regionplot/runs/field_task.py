@@ -47,7 +47,7 @@ class FieldsTask:
         """
         for _, task in self._with_canvases():
             with suppress(RegionplotError):
-                task.load()
+                task.load_for_workers()
 
     def _with_canvases(self) -> Iterator[tuple[str, RenderTask]]:
         """Yield the tasks with their names. They share their canvases."""

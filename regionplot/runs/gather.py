@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from regionplot.errors import OutputError, RegionplotError
 from regionplot.executors.base import Outcome, failure_from_error
@@ -22,8 +23,10 @@ from regionplot.runs import store
 from regionplot.runs.jobs import TO_KEEP, Job
 from regionplot.runs.sidecars import write_sidecars
 from regionplot.runs.unchanged import reuse_previous_map
-from regionplot.settings.run import RunSettings
 from regionplot.system.files import exists
+
+if TYPE_CHECKING:
+    from regionplot.settings.run import RunSettings
 
 
 @dataclass(frozen=True)

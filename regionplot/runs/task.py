@@ -21,7 +21,7 @@ from regionplot.settings.remote_path import is_remote
 from regionplot.shared.data import SharedData
 from regionplot.shared.load import check_inputs
 from regionplot.shared.plan import LoadPlan
-from regionplot.shared.slot import forget_shared_data, keep_fields, shared_data
+from regionplot.shared.slot import forget_shared_data, keep_fields, loading_for_forks, shared_data
 from regionplot.system import failpoints
 from regionplot.system.files import Fingerprint
 from regionplot.system.memory import return_large_blocks
@@ -80,7 +80,8 @@ class RenderTask:
     """Renderers that no thread uses now. A renderer draws all its maps into one buffer, so threads cannot share it."""
 
     def __getstate__(self) -> dict[str, Any]:
-        kept = {name: value for name, value in self.__dict__.items() if name != "_sends_maps"}  # of this machine
+        found_here = ("_sends_maps", "_needs")  # cached properties
+        kept = {name: value for name, value in self.__dict__.items() if name not in found_here}
         return {**kept, "_digests": None, "idle": [], "canvases": None}
 
     def start_worker(self) -> None:
@@ -101,6 +102,11 @@ class RenderTask:
             if self._needs == "pixels":
                 renderer.prepare(self.regions)
                 _import_for_encoding(renderer)
+
+    def load_for_workers(self) -> None:
+        """Load the data in a process that only forks workers. They inherit the data, so no other process needs them."""
+        with loading_for_forks():
+            self.load()
 
     def check_machine(self) -> None:
         """Check that a machine of a cluster has the inputs of the run.

@@ -17,6 +17,9 @@ _slot: dict[str, SharedData] = {}
 """The shared data of this process, by field. A run of one field uses the name "". The parent fills the slot before a
 fork, so that workers inherit it. A worker that is not forked fills it on first use."""
 
+_shares_cells = True
+"""True if data are loaded into files that other processes of this host use, too."""
+
 
 @contextmanager
 def share_with_workers(data: SharedData) -> Iterator[SharedData]:
@@ -34,6 +37,17 @@ def share_fields(fields: Mapping[str, SharedData]) -> Iterator[None]:
         yield
     finally:
         _slot = previous
+
+
+@contextmanager
+def loading_for_forks() -> Iterator[None]:
+    """Load data into the memory of this process within this context, because the workers that it forks inherit them."""
+    global _shares_cells  # noqa: PLW0603 (a property of this process)
+    _shares_cells = False
+    try:
+        yield
+    finally:
+        _shares_cells = True
 
 
 def _stored(path: Path) -> SharedData:
@@ -63,6 +77,8 @@ def shared_data(config: Config, plan: LoadPlan, field: str = "") -> SharedData:
 
 def _loaded(config: Config, plan: LoadPlan, layers: Sequence[Layer]) -> SharedData:
     """Load the data of this process, which has not inherited them. Processes of this host share the cells."""
+    if not _shares_cells:
+        return SharedData.load(config, plan=plan, layers=layers)
     from regionplot.shared.pages import start_shared  # noqa: PLC0415 (forked workers do not need it)
 
     return SharedData.load(config, plan=plan, layers=layers, start_cells=start_shared)

@@ -284,7 +284,7 @@ def test_spawned_workers_draw_the_maps_of_forked_workers(
     regions = [Region(f"r{number}", Extent(-100 + number, -90 + number, -10, 40)) for number in range(6)]
     images = {}
     for method in ("fork", "spawn"):
-        run = {"start_method": method, "workers": 3}
+        run = {"start_method": method, "workers": 2, "maps_per_worker": 2}
         own = config(colors, run=run, output={"directory": tmp_path / method}, map={"size": (200, 150)})
         assert render_regions(regions, own).exit_code == 0
         images[method] = {path.name: path.read_bytes() for path in (tmp_path / method).glob("*.png")}

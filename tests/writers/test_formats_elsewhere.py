@@ -61,10 +61,16 @@ def test_only_writers_know_formats() -> None:
     ]
     jupyter = ("render/figure.py", "png")  # Jupyter asks a figure for a PNG
     panels = [("shared/panels.py", text) for text in ("png", "png", DEFAULT)]  # panels are images in memory
-    others = ("layers/logo.py", "blocks/tiff_tiles.py")  # they read images, and write the bytes of rasters
+    others = ("layers/logo.py", "layers/logo_svg.py", "blocks/tiff_tiles.py")  # they read images, and write rasters
     maps = [each for each in found if ".tif" not in each[1] and each[0] not in others]  # rasters are GeoTIFFs, too
     assert sorted(maps) == [jupyter, ("settings/output.py", DEFAULT), *panels]
-    assert {path.partition("/")[0] for path, text in found if ".tif" in text} <= {"cli", "prepare", "blocks", "inputs"}
+    assert {path.partition("/")[0] for path, text in found if ".tif" in text} <= {
+        "cli",
+        "prepare",
+        "blocks",
+        "inputs",
+        "settings",
+    }
 
 
 @pytest.fixture
