@@ -53,7 +53,7 @@ def test_long_jobs_are_not_sent_in_advance(tmp_path):
     assert next(outcomes).job == "note:0"
     assert not recorded(tmp_path, "1")
     assert next(outcomes).job == "note:1"
-    wait_until(lambda: recorded(tmp_path, "4"))
+    wait_until(lambda: recorded(tmp_path, "2"))  # on a busy machine, the worker may get only this job ahead
     outcomes.close()
 
 
