@@ -184,7 +184,7 @@ def no_overlap_message(shared: SharedData, region: Region) -> str:
         )
     if limits.overlaps(axes.extent(raster)):
         return (
-            f"the region ({region.extent}) overlaps the bounding box of the raster ({raster}), but not the raster itself, "
-            "whose edges are slanted or curved there"
+            f"the region ({region.extent}) overlaps the bounding box of the raster ({raster}), but not the raster "
+            "itself, whose edges are slanted or curved there"
         )
     return f"the region ({region.extent}) does not overlap the raster ({raster})"
