@@ -23,7 +23,7 @@ def is_store(path: Path) -> bool:
 
 
 def is_file_of_references(path: Path) -> bool:
-    """Return True if a raster is a JSON file of references, to judge by its name. STAC items have been replaced before."""
+    """Return True if a raster is a JSON file of references, to judge by its name. STAC items are replaced before."""
     return path.suffix.lower() == _REFERENCES
 
 
