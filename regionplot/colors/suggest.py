@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from regionplot.colors.choose import coloring_of
 from regionplot.colors.classes import Classes
 from regionplot.colors.fields import field_scale
-from regionplot.colors.shipped import DIVERGING
+from regionplot.colors.files.base import hex_color
+from regionplot.colors.shipped import DIVERGING, named_ramp
 from regionplot.geo.statistics import Statistics
 from regionplot.inputs.source import RasterInfo
 from regionplot.settings.colors import ColorSettings
@@ -71,10 +72,22 @@ def suggest_colors(info: RasterInfo, raster: RasterSettings, found: Statistics |
     if not levels:
         return SuggestedColors({}, f"all cells of the sample are {found.min:g}, so no levels can be suggested")
     is_diverging = min(-low, high) > _MIN_SIDE * (high - low)
+    colormap = DIVERGING if is_diverging else _SEQUENTIAL
     return SuggestedColors(
-        {"levels": levels, "colormap": DIVERGING if is_diverging else _SEQUENTIAL},
+        {"levels": levels, "colormap": colormap, **_colors_beyond(levels, colormap, found)},
         f"levels from {levels[0]:g} to {levels[-1]:g}",
     )
+
+
+def _colors_beyond(levels: list[float], colormap: str, found: Statistics) -> dict[str, str]:
+    """Return the keys `under` and `over` if values lie beyond the levels, so that the color bar has arrows there."""
+    ramp = named_ramp(colormap)
+    assert ramp is not None, "the package has this colormap"
+    under, over = (hex_color(*(255 * ramp.rgba[end])) for end in (0, -1))
+    return {
+        **({"under": under} if found.min < levels[0] else {}),
+        **({"over": over} if found.max > levels[-1] else {}),
+    }
 
 
 def sample_statistics(cells: NDArray[Any]) -> Statistics:

@@ -103,7 +103,7 @@ def _received(content: bytes) -> Task[Any]:
 
 
 class _Jobs:
-    """Iterator over the jobs of the program. The program sends a job if it is asked, and after each outcome."""
+    """Iterator over the jobs of the program. The program sends a job on request, and after each outcome."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection

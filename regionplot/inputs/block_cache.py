@@ -19,8 +19,8 @@ _MORE_BLOCKS = 2
 def block_cache(dataset: Any, window: Window, resampling: str) -> AbstractContextManager[Any]:
     """Return a context in which GDAL's cache holds the blocks in one row of a window.
 
-    To thin a window, GDAL reads it row by row, and needs the same blocks for several rows. If the cache is smaller,
-    GDAL decodes each block again for each row. A larger cache only takes memory.
+    GDAL reads a window at a lower resolution row by row, and needs the same blocks for several rows. If the cache is
+    smaller, GDAL decodes each block again for each row. If it is larger, it takes memory and saves no time.
 
     Parameters
     ----------

@@ -15,7 +15,7 @@ PARQUET = (".parq", ".parquet")
 
 
 def is_store(path: Path) -> bool:
-    """Return True if the name of a raster is that of a Zarr store or of references, and not that of another file."""
+    """Return True if a raster is a Zarr store or kerchunk references, to judge by its name."""
     if isinstance(path, RemotePath):
         return path.is_store or is_file_of_references(path)
     suffix = path.suffix.lower()
@@ -23,7 +23,7 @@ def is_store(path: Path) -> bool:
 
 
 def is_file_of_references(path: Path) -> bool:
-    """Return True if the name of a raster is that of references in JSON. STAC items have been replaced before."""
+    """Return True if a raster is a JSON file of references, to judge by its name. STAC items are replaced before."""
     return path.suffix.lower() == _REFERENCES
 
 

@@ -118,7 +118,7 @@ class _Metadata:
 
 
 def consolidated_metadata(key: str, document: Any) -> dict[str, bytes] | None:
-    """Return the metadata in a consolidated document, by key. Return None if the document holds only its own.
+    """Return the metadata in a consolidated document, by key. Return None if there are none.
 
     Parameters
     ----------

@@ -29,7 +29,7 @@ from regionplot.layers.contour_labels import DARK_HALO, MAX_LABEL_REACH, LineGap
 from regionplot.layers.contour_settings import NONE, ContourSettings
 from regionplot.layers.field import Field, field_of
 from regionplot.layers.hatching import hatching
-from regionplot.layers.highs_lows import MARK_HALO, NEAR, REACH, HighsAndLows
+from regionplot.layers.highs_lows import MARK_HALO, NEAR, REACH, HighsAndLows, is_covered
 from regionplot.layers.label_texts import REVERSED
 from regionplot.layers.quantity import height_name, quantity_of
 from regionplot.layers.symbol_keys import SymbolKey, contour_label, key_room, shown_units
@@ -101,6 +101,7 @@ class Contours(Layer):
             yield from self._areas(sheet, found)
         lines = [] if style.linewidth == 0 else trace(*found.grid.nodes, found.blurred, [level for level, _ in levels])
         lines = [line for line in lines if line.length >= style.min_length]
+        lines = [line for line in lines if not is_covered(line.points, marks, sheet.layout.dpi)]
         bold = {level for level, is_bold in levels if is_bold}
         if style.labels:
             lines = [line.from_left() for line in lines]

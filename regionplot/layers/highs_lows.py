@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from regionplot.geo.contours import Floats, find_highs
 from regionplot.layers.contour_grid import NODE_PIXELS, GridValues
 from regionplot.layers.contour_settings import ContourSettings
+from regionplot.sheet.layout import POINTS_PER_INCH
 from regionplot.sheet.marks import Label
 from regionplot.sheet.placing import LabelBox
 from regionplot.sheet.sheet import Sheet
@@ -30,6 +31,8 @@ _MARK_POINTS, _VALUE_POINTS = 24, 11
 _LETTER_HALO, _VALUE_HALO = 1.6, 1.2
 MARK_HALO = "#ffffffe6"
 """Color of the halos."""
+_RING = 1.25
+"""Maximum width and height of a line that a letter covers, in font sizes of the letter."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,27 @@ class HighsAndLows:
             )
             for baseline, string, points, halo in texts if is_inside
         ]  # fmt: skip
+
+
+def is_covered(line: Floats, marks: Sequence[Label], dpi: float) -> bool:
+    """Return True if a letter covers a line, of which only scraps would be visible beside the letter.
+
+    Parameters
+    ----------
+    line : ndarray, shape (n, 2)
+        x and y of the vertices in pixels.
+    marks : sequence of Label
+        The marks of the map.
+    dpi : float
+        Pixels per inch.
+    """
+    low, high = line.min(axis=0), line.max(axis=0)
+    for mark in marks:
+        size = mark.points * dpi / POINTS_PER_INCH
+        center = np.array([mark.x, mark.y + size / 3])
+        if (high - low <= _RING * size).all() and (low <= center).all() and (center <= high).all():
+            return True
+    return False
 
 
 def _highest(values: Floats, row: int, column: int, blur: float) -> float:

@@ -62,7 +62,7 @@ class _Elements:
             self.references[self._open[-1]] += _references("", text)
 
     def drawn(self) -> int:
-        """Return the number of elements that are drawn. An element that others refer to counts for each of them."""
+        """Return the number of elements that are drawn. An element counts again for each reference to it."""
         counts: dict[int, int] = {}
         waiting, entered = [0], set[int]()
         while waiting:

@@ -171,7 +171,8 @@ def crs_text(crs: pyproj.CRS) -> str:
 def no_overlap_message(shared: SharedData, region: Region) -> str:
     """Return the error message for a region that has no pixel in the raster.
 
-    The bounding box of a rotated grid is larger than the grid. Therefore, the cells are compared with the region.
+    The bounding box of a rotated grid, or of a grid in another CRS, is larger than the grid. Therefore, the cells are
+    compared with the region.
     """
     axes, geometry = axes_of(region, shared.crs_of(region)), shared.info.geometry
     limits = axes.extent(region.extent)
@@ -182,5 +183,8 @@ def no_overlap_message(shared: SharedData, region: Region) -> str:
             "map; use a smaller region"
         )
     if limits.overlaps(axes.extent(raster)):
-        return f"the region ({region.extent}) does not overlap the rotated raster, whose bounding box is ({raster})"
+        return (
+            f"the region ({region.extent}) overlaps the bounding box of the raster ({raster}), but not the raster "
+            "itself, whose edges are slanted or curved there"
+        )
     return f"the region ({region.extent}) does not overlap the raster ({raster})"

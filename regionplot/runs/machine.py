@@ -47,7 +47,7 @@ def plan_for_machine(config: Config, plan: LoadPlan) -> LoadPlan:
         return replace(plan, fingerprint=expected, original=None)
     if is_remote(config.raster.path) or not found.is_copy_of(expected):
         raise RasterError(
-            f"{config.raster.path}: input changed: the file is not the file with which the run began: "
+            f"{config.raster.path}: input changed: this is another file than at the start of the run: "
             f"{_describe(found)} instead of {_describe(expected)}; run again, or {_CURE}"
         )
     return replace(plan, fingerprint=found, original=expected)

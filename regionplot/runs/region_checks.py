@@ -105,7 +105,7 @@ class RegionChecker:
             return
         missing = 1 - np.count_nonzero(found.values) / found.values.size
         if missing > _MANY_MISSING:
-            yield Kind.MISSING, f"about {missing:.0%} of the region have no data"
+            yield Kind.MISSING, f"about {missing:.0%} of the region has no data"
         cells = cells_per_pixel(info.geometry, view.panel, crs)
         yield from _shape_problems(view.panel, cells, box, enlarges=config.map.fit == "datalim")
 

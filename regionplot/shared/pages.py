@@ -1,7 +1,7 @@
 """Share the loaded cells between workers of one host that do not inherit them.
 
 The first worker reads the cells into a file, and the other workers map this file into memory (`system.page_files`).
-All workers together then need the memory of one. If the file cannot be used, each worker loads the cells itself.
+The cells then take memory only once. If the file cannot be used, each worker loads the cells itself.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from regionplot.system.processes import boot_id
 
 logger = logging.getLogger(__name__)
 _PLAIN = (str, bytes, int, float, complex, Path, date, type(None), np.generic, np.dtype)
-"""Types whose `repr` is the same in all processes, and names the value."""
+"""Types whose `repr` is the same in all processes, and differs for different values."""
 
 
 def start_shared(raster: DrawnRaster, plan: LoadPlan, pool: Executor) -> Loading:

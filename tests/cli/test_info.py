@@ -150,6 +150,19 @@ def test_a_band_is_described_with_grid_range_and_colors(info, write_raster) -> N
     assert band["colors"]["keys"] == {"colormap": "nws:temperature"}
 
 
+def test_levels_have_arrows_where_values_lie_beyond_them(info, draw, write_raster) -> None:
+    cells = np.linspace(1, 9, 12 * 20, dtype=np.float32).reshape(12, 20)
+    within = info(write_raster(cells))["quantities"][0]["colors"]["keys"]
+    cells[0, :2] = 300
+    path = write_raster(cells)
+    beyond = info(path)["quantities"][0]["colors"]["keys"]
+    assert set(within) == {"levels", "colormap"}
+    assert beyond == {**within, "levels": beyond["levels"], "over": beyond["over"]}
+    assert beyond["levels"][-1] < 300
+    assert beyond["over"].startswith("#")
+    assert draw(path) == ["all.png"]
+
+
 def test_variables_are_listed_with_their_times_and_the_named_one_is_drawn(info, draw, write_netcdf) -> None:
     path = _several_variables(None, write_netcdf)
     found = info(path, "--variable", "rain")

@@ -208,6 +208,13 @@ def test_highs_and_lows_are_marked_with_their_values(contours) -> None:
         assert below < letters[letter].y
 
 
+@pytest.mark.parametrize(("level", "is_drawn"), [(1036.7, False), (1030, True)])
+def test_a_line_that_the_letter_of_a_high_covers_is_left_out(level, is_drawn, contours) -> None:
+    _, marks = contours(REGION, levels=[level], highs_lows=True, labels=False)
+    assert any(isinstance(mark, Label) and mark.text == "H" for mark in marks)
+    assert any(isinstance(mark, Path) for mark in marks) == is_drawn
+
+
 def test_a_flat_field_has_no_highs_and_missing_values_end_lines(contours) -> None:
     field = pressure()
     field[:, :50] = np.nan

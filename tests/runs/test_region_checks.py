@@ -20,7 +20,7 @@ from regionplot.shared.load import DrawnRaster
 GOOD = Region("good", Extent(-100, -90, 34, 40), origin="regions.csv:2")
 REGIONS = {
     "does not overlap the raster": Region("far", Extent(10, 20, 34, 40)),
-    "about 75% of the region have no data": Region("edge", Extent(-125, -105, 33, 46)),
+    "about 75% of the region has no data": Region("edge", Extent(-125, -105, 33, 46)),
     " x 30.0 cells of the raster": Region("thread", Extent(-100, -99.9, 36, 39)),
     "the region has only about 2.0 x 1.0 cells": Region("tiny", Extent(-100, -99.8, 36, 36.1)),
     "is 20 times as wide as high, so the map shows": Region("strip", Extent(-109, -89, 38, 39)),
