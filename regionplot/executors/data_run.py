@@ -30,6 +30,9 @@ logger = logging.getLogger(__name__)
 _NAME = "the process that loads the data"
 _MAX_DEATHS = 2
 """Number of data processes that may die one after the other without an outcome."""
+_MEMORY = "free some memory, or use fewer workers"
+_CURES = {"died": "see its error messages above"}
+"""What to do if data processes die again and again, by cause. Default: `_MEMORY`."""
 _STOP_SECONDS = 0.5
 """Seconds that a data process may take to stop, in addition to the time that its workers may take."""
 
@@ -131,7 +134,7 @@ class DataRun(Generic[J]):
         """
         self._deaths += 1
         if self._deaths >= _MAX_DEATHS:
-            raise ExecutorError(f"{failure.message}, two times in a row; free some memory, or use fewer workers")
+            raise ExecutorError(f"{failure.message}, two times in a row; {_CURES.get(failure.cause, _MEMORY)}")
         logger.warning("%s; a new process loads the data and does the unfinished jobs", failure.message)
         self._unfinished.extendleft(reversed(self._sent.values()))
         self._sent.clear()

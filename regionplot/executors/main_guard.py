@@ -28,8 +28,8 @@ def exit_if_imported_by_worker() -> None:
 def script_is_importable() -> bool:
     """Return True if new processes can import the script of this program.
 
-    They cannot import a script from standard input, from `python -c` or from an interactive session.
+    They cannot import a script from standard input, from another pipe, from `python -c` or from an interactive session.
     """
     main = sys.modules.get("__main__")
     file = getattr(main, "__file__", None)
-    return getattr(main, "__spec__", None) is not None or (file is not None and Path(file).exists())
+    return getattr(main, "__spec__", None) is not None or (file is not None and Path(file).is_file())

@@ -29,6 +29,8 @@ from regionplot.text import plain_text, without_secrets
 _MAX_BYTES = 256 * 2**20
 """Maximum size of a file of references in bytes."""
 _MAX_TARGETS = 100_000
+_MAX_NAME = 8192
+"""Maximum number of characters of the name of a file, and of the text of a template."""
 _BASE64 = "base64:"
 _CONSOLIDATED = ".zmetadata"
 
@@ -146,6 +148,20 @@ def _store(path: Path, _name: str, _fingerprint: Fingerprint, allows_remote: boo
         raise RasterError(f"{path}: the references are not read: {error}") from None
 
 
+def check_kind(path: Path) -> None:
+    """Check that a file holds references. Files of other kinds can have the same suffix.
+
+    Raises
+    ------
+    RasterError
+        If it does not, or it cannot be read.
+    """
+    try:
+        _references(path)
+    except ReferencesError as error:
+        raise RasterError(f"{path}: not read as a raster: {error}") from None
+
+
 def store_of(path: Path, metadata: Mapping[str, bytes], chunks: Any) -> Any:
     """Return a store that the zarr library reads.
 
@@ -225,11 +241,14 @@ def _references(path: Path) -> dict[str, bytes | Bytes]:
         raise ReferencesError("the file is not valid JSON") from None
     named = document.get("refs", document) if isinstance(document, Mapping) else None
     if not isinstance(named, Mapping) or not any(is_metadata(str(key)) for key in named):
+        if isinstance(document, Mapping) and "stac_version" in document:
+            raise ReferencesError("a STAC item is read only as path in [raster]")
         raise ReferencesError("the JSON holds neither references of kerchunk nor a STAC item")
     if "refs" in document and document.get("gen"):
         raise ReferencesError("generated references (gen) are not read; write all of them")
     templates = document.get("templates") if "refs" in document else None
-    return dict(_parsed(named, templates if isinstance(templates, Mapping) else {}))
+    texts = {key: str(text) for key, text in templates.items()} if isinstance(templates, Mapping) else {}
+    return dict(_parsed(named, texts))
 
 
 def _content(path: Path) -> bytes:
@@ -242,7 +261,7 @@ def _content(path: Path) -> bytes:
         raise RasterError(f"{path}: {plain_text(without_secrets(error.strerror or str(error)))}") from None
 
 
-def _parsed(named: Mapping[str, Any], templates: Mapping[str, Any]) -> Iterator[tuple[str, bytes | Bytes]]:
+def _parsed(named: Mapping[str, Any], templates: Mapping[str, str]) -> Iterator[tuple[str, bytes | Bytes]]:
     for key, value in named.items():
         try:
             yield key, _inline(value) if isinstance(value, str | Mapping) else _range(value, templates)
@@ -258,18 +277,26 @@ def _inline(value: str | Mapping[str, Any]) -> bytes:
     return base64.b64decode(value.removeprefix(_BASE64)) if value.startswith(_BASE64) else value.encode()
 
 
-def _range(value: Any, templates: Mapping[str, Any]) -> Bytes:
+def _range(value: Any, templates: Mapping[str, str]) -> Bytes:
     """Return the range of bytes that a reference names: a list of a file and, if it is a part, offset and size."""
     name, *numbers = value
     if not isinstance(name, str) or len(numbers) not in (0, 2):
         raise ReferencesError("it must have a file, and an offset and a size")
-    for template, text in templates.items() if "{{" in name else ():
-        name = name.replace(f"{{{{{template}}}}}", str(text))
-    if "{{" in name:
-        raise ReferencesError("templates with arguments are not read")
+    name = _filled(name, templates)
     if not all(type(number) is int and 0 <= number < 2**62 for number in numbers):
         raise ReferencesError("its offset and size must be whole numbers")
     return Bytes(name, *numbers)
+
+
+def _filled(name: str, templates: Mapping[str, str]) -> str:
+    """Return the name of a file with the texts of the templates in it."""
+    for template, text in templates.items() if "{{" in name else ():
+        if max(len(name), len(text)) > _MAX_NAME:
+            raise ReferencesError(f"the name of its file, or a template, has more than {_MAX_NAME:,} characters")
+        name = name.replace(f"{{{{{template}}}}}", text)
+    if "{{" in name:
+        raise ReferencesError("templates with arguments are not read")
+    return name
 
 
 def local_bytes(path: Path, first: int, last: int | None, limit: int) -> bytes:

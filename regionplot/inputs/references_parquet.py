@@ -28,6 +28,8 @@ from regionplot.text import plain_text, without_secrets
 _METADATA = ".zmetadata"
 _MAX_TABLE = 64 * 2**20
 """Maximum size of a table in bytes."""
+MAX_UNPACKED = 512 * 2**20
+"""Maximum size of a table in bytes after it has been unpacked."""
 _MAX_TABLES = 32
 _MAX_RECORDS = 10_000_000
 _COLUMNS = ["path", "offset", "size", "raw"]
@@ -65,7 +67,7 @@ def _grid(path: Path, content: bytes) -> tuple[int, ...]:
     try:
         array = json.loads(content)
         return tuple(math.ceil(n / chunk) for n, chunk in zip(array["shape"], array["chunks"], strict=True))
-    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+    except (KeyError, TypeError, ValueError, ArithmeticError):
         raise RasterError(f"{path}: {_METADATA}: the shape of an array is damaged") from None
 
 
@@ -98,7 +100,7 @@ class ParquetChunks:
         """Return a table of references. Two threads can read the same table."""
         found = self._tables.get(key)
         if found is None:
-            found = _read_table(self.path, key)
+            found = read_table(self.path, key)
             self._tables[key] = found
             if len(self._tables) > _MAX_TABLES:
                 self._tables.popitem(last=False)
@@ -129,23 +131,47 @@ def _reference(table: Any, row: int) -> bytes | Bytes | None:
     values = {name: table.column(name)[row].as_py() for name in table.column_names}
     if (raw := values.get("raw")) is not None:
         return raw if isinstance(raw, bytes) else str(raw).encode()
-    if not isinstance(name := values.get("path"), str):
+    if (name := values.get("path")) is None:
         return None
+    if not isinstance(name, str):
+        raise ReferencesError("a path is not a text")
     offset, size = values.get("offset") or 0, values.get("size") or 0
     if not (isinstance(offset, int) and isinstance(size, int) and offset >= 0 and size >= 0):
         raise ReferencesError("an offset or a size is not a whole number")
     return Bytes(name, offset, size or None)
 
 
-def _read_table(path: Path, key: str) -> Any:
+def _texts() -> tuple[Any, ...]:
+    import pyarrow  # noqa: PLC0415 (few rasters are references)
+
+    return pyarrow.string(), pyarrow.binary()
+
+
+def read_table(path: Path, key: str) -> Any:
+    """Read a table of references.
+
+    Raises
+    ------
+    OSError
+        If the table cannot be read, or is too large.
+    """
     import pyarrow  # noqa: PLC0415 (few rasters are references)
     import pyarrow.parquet  # noqa: PLC0415
 
     content = _content(path, key, _MAX_TABLE)
     try:
-        with pyarrow.parquet.ParquetFile(io.BytesIO(content), pre_buffer=False) as file:  # this starts no threads
-            names = file.schema_arrow.names
-            return file.read([name for name in _COLUMNS if name in names], use_threads=False)
+        schema = pyarrow.parquet.read_schema(io.BytesIO(content))
+        texts = [name for name in _COLUMNS if name in schema.names and schema.field(name).type in _texts()]
+        with pyarrow.parquet.ParquetFile(  # this starts no threads
+            io.BytesIO(content), pre_buffer=False, read_dictionary=texts  # equal texts take memory once
+        ) as file:
+            facts = file.metadata
+            size = sum(facts.row_group(number).total_byte_size for number in range(facts.num_row_groups))
+            if size > MAX_UNPACKED or facts.num_rows > _MAX_RECORDS:
+                raise OSError(f"the table has {facts.num_rows:,} rows and {size:,} bytes, which is too large")
+            if not {"path", "raw"} & set(schema.names):
+                raise OSError("the table has no references, because it has neither the column path nor raw")
+            return file.read([name for name in _COLUMNS if name in schema.names], use_threads=False)
     except (pyarrow.ArrowException, ValueError, OSError) as error:
         raise OSError(f"{key}: {plain_text(str(error))}") from None
 

@@ -70,6 +70,8 @@ class ZarrSource:
             source = grid if is_even else ArraySource.of(data.load())
         except RasterError as error:
             raise RasterError(f"{path}: {_with_cures(str(error))}") from None
+        except Exception as error:  # damaged attributes, and codecs, raise errors of many classes
+            raise RasterError(f"{path}: cannot be read as a Zarr store: {_text(error)}") from None
         info = _described(source.info, settings)
         if not is_even:
             return replace(source, info=info)
@@ -157,13 +159,15 @@ def _store(settings: RasterSettings, fingerprint: Fingerprint) -> Any:
     path = settings.path
     if isinstance(path, RemotePath) and path.suffix.lower() == ".zarr":
         return remote_store(path, settings.variable, fingerprint)
+    from regionplot.inputs import references, references_parquet  # noqa: PLC0415 (few rasters are references)
+
     if not settings.allow_references:
+        if is_file_of_references(path) and not is_remote(path):
+            references.check_kind(path)
         raise RasterError(
             f"{path}: kerchunk references name other files; if you trust them, set allow_references = true in [raster] "
             "(a STAC item is read only as path in [raster])"
         )
-    from regionplot.inputs import references, references_parquet  # noqa: PLC0415 (few rasters are references)
-
     module = references if is_file_of_references(path) else references_parquet
     return module.reference_store(path, fingerprint, allows_remote=settings.allow_remote)
 
@@ -201,7 +205,10 @@ def _opened(settings: RasterSettings, fingerprint: Fingerprint) -> xr.DataArray:
     if settings.crs is not None:
         from regionplot.geo.crs import parse_crs  # noqa: PLC0415
 
-        data = data.rio.write_crs(parse_crs(settings.crs).to_wkt())
+        try:
+            data = data.rio.write_crs(parse_crs(settings.crs).to_wkt())
+        except RuntimeError as error:  # damaged attributes
+            raise RasterError(f"{path}: cannot be read as a Zarr store: {_text(error)}") from None
     return data
 
 
@@ -213,7 +220,8 @@ def _with_cures(message: str) -> str:
 
 
 def _text(error: Exception) -> str:
-    return plain_text(without_secrets(getattr(error, "strerror", None) or str(error) or type(error).__name__))
+    cause = error.__cause__ if isinstance(error, RuntimeError) and error.__cause__ else error  # xarray hides the cause
+    return plain_text(without_secrets(getattr(cause, "strerror", None) or str(cause) or type(cause).__name__))
 
 
 def _is_installed() -> bool:

@@ -36,9 +36,13 @@ def named_file(owner: Path, name: str, *, allows_remote: bool) -> Path:
     NamedFileError
         If the name is none of these. If the input is a remote object, and the name is that of a local file.
     """
+    shown = _shown(name)
     if isinstance(owner, RemotePath) and not is_address(name):
-        name = owner.joined(name)
-    shown = plain_text(without_secrets(name), 200)
+        try:
+            name = owner.joined(name)
+        except ValueError:
+            raise NamedFileError(f"{shown}, which is not an address") from None
+        shown = _shown(name)
     if is_address(name):
         if not allows_remote:
             raise NamedFileError(f"{shown}; {ALLOW_REMOTE}")
@@ -57,3 +61,9 @@ def named_file(owner: Path, name: str, *, allows_remote: bool) -> Path:
     if not is_there:
         raise NamedFileError(f"{shown}, but there is no such file")
     return real
+
+
+def _shown(name: str) -> str:
+    """Return a name for messages: without a password or a query, also if the name is a relative address."""
+    text, mark, _ = without_secrets(name).partition("?")
+    return plain_text(f"{text}?..." if mark else text, 200)

@@ -78,8 +78,7 @@ def find_asset(path: Path, name: str | None, *, allows_remote: bool) -> Asset | 
         place = named_file(path, str(item.assets[key].href), allows_remote=allows_remote)
     except NamedFileError as error:
         raise StacError(f"{path}: the asset {plain_text(key, 60)!r} is {error}") from None
-    time = item.datetime
-    return Asset(place, key, None if time is None else time.replace(tzinfo=time.tzinfo or UTC).astimezone(UTC))
+    return Asset(place, key, _time_of(path, item))
 
 
 def with_file(raster: RasterSettings, path: Path) -> RasterSettings:
@@ -122,6 +121,15 @@ def _item(path: Path, document: Mapping[str, Any]) -> Any:
         raise StacError(f"{path}: the STAC item is damaged: {plain_text(f'{type(error).__name__}: {error}')}") from None
 
 
+def _time_of(path: Path, item: Any) -> datetime | None:
+    """Return the time of an item in UTC, or None if the item states none."""
+    time = item.datetime
+    try:
+        return None if time is None else time.replace(tzinfo=time.tzinfo or UTC).astimezone(UTC)
+    except OverflowError:
+        raise StacError(f"{path}: the STAC item is damaged: its datetime {time} is out of range") from None
+
+
 def _chosen(path: Path, assets: Mapping[str, Any], name: str | None) -> str:
     """Return the key of the asset to draw."""
     if name in assets:
@@ -130,7 +138,7 @@ def _chosen(path: Path, assets: Mapping[str, Any], name: str | None) -> str:
     listed = plain_text(", ".join(rasters)) or "none"
     if name is not None:
         raise StacError(f"{path}: there is no asset {name!r}; the rasters are: {listed}")
-    data = [key for key in rasters if _DATA in (assets[key].roles or ())]
+    data = [key for key in rasters if _DATA in _roles(assets[key])]
     for found in (rasters, data):
         if len(found) == 1:
             return found[0]
@@ -138,7 +146,12 @@ def _chosen(path: Path, assets: Mapping[str, Any], name: str | None) -> str:
 
 
 def _is_raster(asset: Any) -> bool:
-    roles = set(asset.roles or ())
+    roles = _roles(asset)
     kind, place = str(asset.media_type or "").lower(), str(asset.href).partition("?")[0].lower()
     is_kind = any(each in kind for each in _TYPES) if kind else place.endswith(_SUFFIXES)
     return is_kind and (_DATA in roles or not roles & _OTHER_ROLES)
+
+
+def _roles(asset: Any) -> set[str]:
+    """Return the roles of an asset. Roles that are not texts are ignored."""
+    return {role for role in asset.roles if isinstance(role, str)} if isinstance(asset.roles, list) else set()

@@ -16,7 +16,7 @@ from zarr_stores import COLUMNS, ROWS, VALUES, dataset, values_of, write_cog
 
 from regionplot.errors import RasterError, RasterReplacedError
 from regionplot.geo.grid import Window
-from regionplot.inputs import remote
+from regionplot.inputs import references_parquet, remote
 from regionplot.inputs.describe import open_source
 from regionplot.settings.raster import RasterSettings
 
@@ -170,6 +170,33 @@ def test_damaged_references_in_parquet_are_reported(tmp_path: Path) -> None:
             values_of(folder, allow_references=True)
 
 
+def test_tables_of_other_kinds_are_reported(tmp_path: Path) -> None:
+    folder = write_parquet(tmp_path, references(tmp_path))
+    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    tables = {"a path is not a text": {"path": [["snow.h5"]]}, "neither the column path nor raw": {"name": ["snow.h5"]}}
+    for problem, columns in tables.items():
+        parquet.write_table(pyarrow.table(columns), folder / "snow" / "refs.0.parq")
+        with pytest.raises(RasterError, match=f"refs.parq: cannot be read: .*{problem}"):
+            values_of(folder, allow_references=True)
+    (folder / ".zmetadata").write_text((folder / ".zmetadata").read_text().replace('"shape": [', '"shape": [1e999, '))
+    with pytest.raises(RasterError, match="the shape of an array is damaged"):
+        values_of(folder, allow_references=True)
+
+
+def test_tables_of_references_are_limited_and_hold_equal_texts_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_parquet(tmp_path, references(tmp_path))
+    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    text = pyarrow.array(["x" * 100_000])
+    names = pyarrow.DictionaryArray.from_arrays(pyarrow.array([0] * 50, pyarrow.int32()), text)
+    parquet.write_table(pyarrow.table({"path": names}), folder / "snow" / "refs.0.parq", store_schema=False)
+    assert references_parquet.read_table(folder, "snow/refs.0.parq").nbytes < 200_000
+    monkeypatch.setattr(references_parquet, "MAX_UNPACKED", 50_000)
+    with pytest.raises(RasterError, match=r"refs.parq: cannot be read: snow/refs.0.parq: .*too large"):
+        values_of(folder, allow_references=True)
+
+
 def test_only_the_bytes_of_a_window_are_read_from_a_remote_file(tmp_path: Path, server: RangeServer) -> None:
     refs = references(tmp_path, f"{server.url}/data/snow.h5?sig=TOPSECRET")
     path = save(
@@ -249,6 +276,8 @@ def test_files_in_other_places_are_refused(tmp_path: Path, url: str, problem: st
         ({".zgroup": "{}", "a/0": 3}, "'a/0' is damaged"),
         ({".zgroup": "{}", "a/0": "base64:x"}, "'a/0' is damaged"),
         ({"refs": {".zgroup": "{}"}, "gen": [{}]}, "generated references"),
+        ({"refs": {".zgroup": "{}", "a/0": ["{{u}}" * 2000]}, "templates": {"u": "x"}}, "more than 8,192 characters"),
+        ({"refs": {".zgroup": "{}", "a/0": ["{{u}}"]}, "templates": {"u": "x" * 9000}}, "more than 8,192 characters"),
         ({".zgroup": "{", "a/0": "x"}, "the metadata are damaged"),
         ({".zgroup": '{"zarr_format": 2}'}, "there is no variable|several variables|cannot be read"),
     ],
@@ -256,6 +285,13 @@ def test_files_in_other_places_are_refused(tmp_path: Path, url: str, problem: st
 def test_damaged_references_are_reported(tmp_path: Path, document: Any, problem: str) -> None:
     with pytest.raises(RasterError, match=rf"refs.json: .*({problem})"):
         values_of(save(tmp_path, document), allow_references=True)
+
+
+@pytest.mark.parametrize("content", ['{"type": "FeatureCollection", "features": []}', '{"name": 1', "", "[1]"])
+def test_other_json_files_are_named_as_such(tmp_path: Path, content: str) -> None:
+    (tmp_path / "regions.json").write_text(content)
+    with pytest.raises(RasterError, match=r"regions.json: not read as a raster: the (file|JSON) "):
+        values_of(tmp_path / "regions.json")
 
 
 def test_a_codec_that_can_run_code_is_refused(tmp_path: Path) -> None:

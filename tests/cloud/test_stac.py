@@ -116,6 +116,7 @@ def test_products_can_draw_several_assets(tmp_path: Path, run_command: Callable[
         ("s3://bucket/a.tif", "--allow-remote"),
         ("a\0.tif", "not the path of a file"),
         ("none.tif", "no such file"),
+        ("none.tif?sig=TOPSECRET", r"none.tif\?..., but there is no such file"),
     ],
 )
 def test_assets_in_other_places_are_refused(tmp_path: Path, href: str, problem: str) -> None:
@@ -168,6 +169,26 @@ def test_damaged_items_are_reported(tmp_path: Path, content: str, problem: str) 
     (tmp_path / "item.json").write_text(content)
     with pytest.raises(InputError, match=f"item.json: .*{problem}"):
         config(tmp_path / "item.json", asset="a")
+
+
+@pytest.mark.parametrize("roles", [5, [{}], [["data"]], {"data": 1}, None])
+def test_roles_that_are_not_texts_are_ignored(tmp_path: Path, raster: Path, roles: Any) -> None:
+    path = item(tmp_path, {"B04": {**ASSETS["B04"], "roles": roles}})
+    assert config(path).raster.path == raster
+
+
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00"])
+def test_times_that_cannot_be_expressed_in_utc_are_reported(tmp_path: Path, raster: Path, time: str) -> None:
+    assert raster.exists()
+    with pytest.raises(InputError, match=r"item.json: the STAC item is damaged: its datetime .* is out of range"):
+        config(item(tmp_path, properties={"datetime": time}))
+
+
+def test_a_damaged_address_in_a_remote_item_is_reported(tmp_path: Path, server: RangeServer) -> None:
+    server.objects["/item.json"] = item(tmp_path, {"data": {"href": "//[x?sig=TOPSECRET", "type": TIFF}}).read_bytes()
+    with pytest.raises(InputError, match=r"item.json: the asset 'data' is //\[.*, which is not an address") as raised:
+        config(f"{server.url}/item.json", allow_remote=True)
+    assert "TOPSECRET" not in str(raised.value)
 
 
 def test_other_faults_of_the_settings_are_reported_too(tmp_path: Path) -> None:

@@ -88,6 +88,16 @@ def test_a_codec_that_can_run_code_is_refused(tmp_path: Path) -> None:
             open_source(RasterSettings(path=path))
 
 
+@pytest.mark.parametrize("name", ["standard_name", "axis"])
+def test_damaged_attributes_of_coordinates_are_reported(tmp_path: Path, name: str) -> None:
+    path = write(tmp_path, dataset().rename(y="lat", x="lon"), 2)
+    for metadata in path.rglob(".z*"):
+        metadata.write_text(metadata.read_text().replace('"standard_name": "latitude"', f'"{name}": 5'))
+    for settings in ({}, {"crs": "EPSG:4326"}):
+        with pytest.raises(RasterError, match=r"snow.zarr: cannot be read as a Zarr store: .*int"):
+            values_of(path, **settings)
+
+
 def test_links_in_a_store_are_refused(tmp_path: Path) -> None:
     path = write(tmp_path, dataset())
     (path / "snow" / "link").symlink_to(tmp_path)

@@ -138,6 +138,11 @@ def test_a_data_process_that_dies_while_it_loads_is_replaced_once(action: str, m
     assert not recorded(tmp_path, "starts")
 
 
+def test_a_data_process_that_exits_while_it_loads_is_reported_without_advice_about_memory(tmp_path: Path) -> None:
+    with pytest.raises(ExecutorError, match="ended with exit code 0 .*, two times in a row; see its error messages"):
+        list(start(Act(tmp_path, "exit"), JOBS))
+
+
 def test_workers_that_die_at_their_start_end_the_run(tmp_path: Path) -> None:
     with pytest.raises(ExecutorError, match="worker processes die before they start a job: the worker was killed by"):
         list(start(Act(tmp_path, at_starting="kill"), JOBS))

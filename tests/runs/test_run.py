@@ -6,6 +6,7 @@ import dataclasses
 import inspect
 import pickle
 import re
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -284,6 +285,14 @@ def test_a_script_without_main_guard_gets_one_error_that_names_the_guard(run_scr
     result = run_script(_UNGUARDED, method, code=1)
     assert result.stderr.count("Traceback") == 1
     assert 'put the call under the line if __name__ == "__main__":' in result.stderr.splitlines()[-1]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="bash gives the pipe a name")
+@pytest.mark.slow
+def test_a_script_from_a_pipe_can_use_a_data_process(tmp_path):
+    command = ["bash", "-c", 'exec "$0" <(cat) forkserver', sys.executable]
+    done = subprocess.run(command, input=_UNGUARDED, cwd=tmp_path, capture_output=True, text=True, timeout=100)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 _SHARING = """
