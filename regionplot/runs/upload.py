@@ -175,11 +175,11 @@ class Upload:
         found = bucket.objects()
         for name in (new | early) - failed.keys():
             size = found.get(name, {}).get("size")
-            if size != (directory / name).stat().st_size:
+            if size is None or size != _size(directory / name):
                 failed[name] = f"{bucket.url}/{name}: cannot be written: it has {size} bytes after it was written"
         problems = [*failed.values()]
         if not problems:
-            problems += filter(None, [bucket.put(f"{prefix}{MANIFEST}", (directory / run / MANIFEST).read_bytes())])
+            problems += filter(None, [_put_file(bucket, directory, f"{prefix}{MANIFEST}")])
         if run and not problems:
             problems += filter(None, [bucket.put(_POINTER, json.dumps({"run": run}).encode())])
         if not problems:
@@ -208,13 +208,7 @@ class UploadWhileDrawing(Upload):
         for file, sha256 in files:
             name = (folder / file).as_posix()
             if not _is_current(self._known.get(name), self._objects.get(name), sha256):
-                self._running[name] = sha256, self._pool.submit(self._put, name)
-
-    def _put(self, name: str) -> str:
-        try:
-            return self._bucket.put(name, (self._directory / name).read_bytes())
-        except OSError as error:  # the end of the run tries again, and reports the error
-            return str(error)
+                self._running[name] = sha256, self._pool.submit(_put_file, self._bucket, self._directory, name)
 
     def finish(self) -> Uploaded:
         """Wait for the maps that are being copied, and copy the rest. See `Upload.finish`."""
@@ -288,10 +282,25 @@ def _tag(found: Mapping[str, Any]) -> str:
     return f"{found.get('size')} {found.get('ETag') or found.get('etag') or found.get('md5Hash') or ''}"
 
 
+def _put_file(bucket: Bucket, directory: Path, name: str) -> str:
+    """Write a file of the output folder. Return an empty text, or a message if it cannot be read or written."""
+    try:
+        content = (directory / name).read_bytes()
+    except OSError as error:
+        return f"{directory / name}: cannot be read: {error.strerror or error}"
+    return bucket.put(name, content)
+
+
+def _size(path: Path) -> int | None:
+    with suppress(OSError):
+        return path.stat().st_size
+    return None
+
+
 def _put_all(bucket: Bucket, directory: Path, names: list[str]) -> dict[str, str]:
     """Write objects. Return a message for each object that could not be written."""
     with ThreadPoolExecutor(_THREADS) as pool:
-        texts = pool.map(lambda name: bucket.put(name, (directory / name).read_bytes()), names)
+        texts = pool.map(lambda name: _put_file(bucket, directory, name), names)
         return {name: text for name, text in zip(names, texts, strict=True) if text}
 
 

@@ -102,8 +102,8 @@ def _texts(value: object) -> Iterator[str]:
         yield str(value)
     elif isinstance(value, _PLAIN):
         yield f"{type(value).__name__} {value!r}"
-    elif isinstance(value, np.ndarray):
-        yield f"{value.dtype.str} {value.shape} {hashlib.blake2b(np.ascontiguousarray(value).data).hexdigest()}"
+    elif isinstance(value, np.ndarray) and not value.dtype.hasobject:
+        yield f"{value.dtype.str} {value.shape} {hashlib.blake2b(value.tobytes()).hexdigest()}"
     elif isinstance(value, pyproj.CRS):
         yield value.to_wkt()
     else:

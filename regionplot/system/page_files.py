@@ -59,14 +59,20 @@ class PageFile:
     descriptor: int
 
     def array(self) -> NDArray[Any] | None:
-        """Return the array in the file, read-only. Return None if the array is not complete."""
+        """Return the array in the file, read-only. Return None if the array is not complete.
+
+        Raises
+        ------
+        OSError
+            If the file is damaged.
+        """
         header = os.pread(self.descriptor, _HEADER, 0)
         if not header.startswith(_MARK):
             return None
-        shape, kind = json.loads(header[len(_MARK) :].rstrip(b"\0"))
         try:
+            shape, kind = json.loads(header[len(_MARK) :].rstrip(b"\0"))
             return self._mapped(shape, np.dtype(kind), mmap.ACCESS_READ)
-        except ValueError:  # another program has truncated the file
+        except (ValueError, TypeError, OverflowError):  # another program has changed or truncated the file
             raise OSError(errno.EINVAL, "the file is damaged") from None
 
     def reserve(self, shape: Sequence[int], kind: np.dtype[Any]) -> NDArray[Any]:

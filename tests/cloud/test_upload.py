@@ -90,6 +90,17 @@ def test_if_a_map_cannot_be_written_the_manifest_stays(system: Any, run: Run) ->
     assert "/bucket/maps/b.png" in names(system)
 
 
+@pytest.mark.parametrize("kind", [module.Upload, module.UploadWhileDrawing])
+def test_a_map_that_was_removed_from_the_folder_is_reported(system: Any, tmp_path: Path, kind: Any) -> None:
+    (tmp_path / "a.png").write_bytes(b"a")
+    regions = [{"file": file, "sha256": "0"} for file in ("a.png", "b.png")]
+    (tmp_path / "manifest.json").write_text(json.dumps({"regions": regions}))
+    done = kind(URL, tmp_path).finish()
+    assert done.problems == (f"{tmp_path / 'b.png'}: cannot be read: No such file or directory",)
+    assert names(system) == ["/bucket/maps/a.png"]
+    assert "1 unchanged" in str(kind(URL, tmp_path).finish())
+
+
 def test_runs_have_prefixes_and_a_pointer(system: Any, run: Run) -> None:
     config = f'{CONFIG}[output]\npublish = "runs"\nkeep = 0\n'
     runs = []

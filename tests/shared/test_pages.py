@@ -9,6 +9,7 @@ import re
 import stat
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -218,6 +219,36 @@ def test_a_raster_whose_state_is_not_known_is_not_shared(config, caplog, folder:
     with pytest.raises(TypeError, match="Wrapped cannot be described"):
         key_of(DrawnRaster(Wrapped(raster.source), raster.info, None, own), check_inputs(own, ()))  # type: ignore[arg-type]
     assert not folder.exists()
+
+
+@pytest.mark.parametrize("kind", ["<M8[s]", "<m8[ns]", "<f4", "<U3"])
+def test_arrays_of_all_types_are_described_by_their_content(config, kind: str) -> None:
+    @dataclass
+    class Source:
+        values: Any
+
+    own = config()
+    raster = DrawnRaster.of(own)
+    plan = check_inputs(own, ())
+
+    def key(*numbers: int) -> str:
+        source: Any = Source(np.array(numbers).astype(kind))
+        return key_of(DrawnRaster(source, raster.info, raster.coloring, raster.config), plan)
+
+    assert key(1, 2) == key(1, 2)
+    assert key(1, 2) != key(1, 3)
+
+
+def test_arrays_of_objects_are_not_described(config) -> None:
+    @dataclass
+    class Source:
+        values: Any
+
+    own = config()
+    raster = DrawnRaster.of(own)
+    source: Any = Source(np.array([own], object))
+    with pytest.raises(TypeError, match="ndarray cannot be described"):
+        key_of(DrawnRaster(source, raster.info, raster.coloring, raster.config), check_inputs(own, ()))
 
 
 def anonymous_memory() -> int:

@@ -202,6 +202,14 @@ def test_a_truncated_file_is_an_error(pages: PageFolder) -> None:
     assert kept.shape == NUMBERS.shape
 
 
+@pytest.mark.parametrize("header", [b"", b"{}", b"\xff", b'[[3],"zz"]', b'[3,"<f4"]', b'[["3"],"<f4"]', b'[[3],"O"]'])
+def test_a_file_with_a_damaged_header_is_an_error(pages: PageFolder, header: bytes) -> None:
+    shared(pages)
+    files(pages)[0].write_bytes((b"RPP1" + header).ljust(8192, b"\0"))
+    with pages.locked("key") as file, pytest.raises(OSError, match="damaged"):
+        file.array()
+
+
 @pytest.mark.parametrize("kind", ["link", "pipe", "hard link"])
 def test_a_planted_file_is_not_used(pages: PageFolder, tmp_path: Path, kind: str) -> None:
     pages.folder.mkdir()
