@@ -204,7 +204,11 @@ class _PipeHandler(logging.Handler):
         self._connection = connection
 
     def emit(self, record: logging.LogRecord) -> None:
-        text = record.getMessage()
+        try:
+            text = record.getMessage()
+        except Exception:  # the arguments do not fit the text
+            self.handleError(record)
+            return
         if record.exc_info:
             text = f"{text}\n{logging.Formatter().formatException(record.exc_info)}"
         self._connection.send(("log", (record.name, record.levelno, text)))

@@ -163,7 +163,9 @@ def read_table(path: Path, key: str) -> Any:
         schema = pyarrow.parquet.read_schema(io.BytesIO(content))
         texts = [name for name in _COLUMNS if name in schema.names and schema.field(name).type in _texts()]
         with pyarrow.parquet.ParquetFile(  # this starts no threads
-            io.BytesIO(content), pre_buffer=False, read_dictionary=texts  # equal texts take memory once
+            io.BytesIO(content),
+            pre_buffer=False,
+            read_dictionary=texts,  # equal texts take memory once
         ) as file:
             facts = file.metadata
             size = sum(facts.row_group(number).total_byte_size for number in range(facts.num_row_groups))

@@ -20,6 +20,7 @@ _SCHEMES = {"s3": "/vsis3/", "gs": "/vsigs/", "az": "/vsiaz/"}
 """GDAL's file system for each scheme of object storage."""
 _WEB = ("http", "https")
 _ADDRESS = re.compile(rf"({'|'.join([*_SCHEMES, *_WEB])}):/{{1,2}}(?=[^/])", re.ASCII | re.IGNORECASE)
+_UPWARD = re.compile(r"/\.\.(?=[/?#]|$)")
 ROOT_METADATA = ("zarr.json", ".zmetadata", ".zgroup")
 """Objects that a Zarr store can begin with. The first of them that exists is read."""
 _KEPT = "%/:=&?~#+!$,;'@()*[]"
@@ -188,7 +189,7 @@ def _as_address(text: str) -> str:
             text = f"{scheme}://{text.removeprefix(prefix)}"
     text = text.removeprefix("/vsicurl/")
     found = _ADDRESS.match(text)
-    if found is None or not text.isprintable() or "/../" in text:
+    if found is None or not text.isprintable() or _UPWARD.search(text):
         raise ValueError("not an address of object storage or of a web server")
     scheme, rest = found[1].lower(), text[found.end() :]
     if scheme in _WEB:

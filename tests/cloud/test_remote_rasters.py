@@ -132,6 +132,8 @@ def test_addresses_keep_what_names_the_object() -> None:
         "s3://bucket",
         "file:///a",
         "s3://b/../k",
+        "s3://b/k/..",
+        "https://h/k/..?sig=x",
     ]
     assert not [text for text in refused if is_address(text)]
 

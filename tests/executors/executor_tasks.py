@@ -42,7 +42,7 @@ class Act:
         return {**self.__dict__, "_is_loaded": False}
 
     def start_worker(self) -> None:
-        assert self.at_loading in ("echo", "log:loading", "thread") or not self._is_loaded
+        assert self.at_loading in ("echo", "log:loading", "log_damaged:text", "thread") or not self._is_loaded
         record(self.folder, "starts")
         act(self, self.at_starting)
 
@@ -213,6 +213,7 @@ ACTIONS: dict[str, Callable[[Act, str], Any]] = {
     "count_sockets": _count_sockets,
     "nice": _nice,
     "log": lambda _task, text: logging.getLogger("regionplot.test").info(text),
+    "log_damaged": lambda _task, text: logging.getLogger("regionplot.test").info("%d", text),
     "thread": lambda *_: threading.Thread(target=time.sleep, args=(600,), daemon=True).start(),
     "count_frozen": lambda *_: gc.get_freeze_count(),
     "finish_late": _finish_late,

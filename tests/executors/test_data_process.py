@@ -102,6 +102,15 @@ def test_the_program_logs_what_the_data_process_logs(tmp_path: Path, caplog: pyt
     assert [(record.name, record.message) for record in caplog.records] == [("regionplot.test", "loading")]
 
 
+def test_a_log_record_whose_arguments_do_not_fit_ends_no_process(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "regionplot"):
+        (outcome,) = start(Act(tmp_path, "log_damaged:text"), ["echo:1"])
+    assert outcome.ok
+    assert not caplog.records
+
+
 def test_no_job_is_lost_when_the_data_process_is_killed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     run = start(Act(tmp_path), (job for job in ["echo:first", "sleep:0.2", "sleep:0.3", *JOBS]))
     outcomes = [next(run)]
@@ -139,7 +148,7 @@ def test_a_data_process_that_dies_while_it_loads_is_replaced_once(action: str, m
 
 
 def test_a_data_process_that_exits_while_it_loads_is_reported_without_advice_about_memory(tmp_path: Path) -> None:
-    with pytest.raises(ExecutorError, match="ended with exit code 0 .*, two times in a row; see its error messages"):
+    with pytest.raises(ExecutorError, match=r"ended with exit code 0 .*, two times in a row; see its error messages"):
         list(start(Act(tmp_path, "exit"), JOBS))
 
 
