@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 from regionplot.errors import OutputError
 from regionplot.executors.choose import executor_class
+from regionplot.runs.child_call import call_in_child
 from regionplot.runs.jobs import MapResult
 from regionplot.runs.manifest import NAME as MANIFEST
 from regionplot.runs.publication import LATEST
@@ -190,6 +191,24 @@ class Upload:
         return Uploaded(bucket.url, written, len(maps) - len(new) - len(early), tuple(problems))
 
 
+class UploadInChild(Upload):
+    """Copy the maps in a child process when the run has ended.
+
+    The libraries for object storage start threads. This process has none, so it can fork workers, also for later runs.
+    """
+
+    def __init__(self, url: str, directory: Path, run: str = "") -> None:
+        self._url, self._directory, self._run = url, directory, run
+        call_in_child(self._check, url)
+
+    def _check(self) -> None:
+        Bucket(self._url)
+
+    def finish(self) -> Uploaded:
+        """Copy the maps and the manifest. See `Upload.finish`."""
+        return call_in_child(lambda: Upload(self._url, self._directory, self._run).finish(), self._url)
+
+
 class UploadWhileDrawing(Upload):
     """Copy each map in a thread as soon as it is complete. A program with threads must not fork."""
 
@@ -259,7 +278,7 @@ def start_upload(url: str, directory: Path, folder: Path, start_method: str) -> 
         If the storage does not answer.
     """
     abilities = executor_class(start_method).abilities
-    kind = Upload if abilities.shares_memory and abilities.survives_crashes else UploadWhileDrawing
+    kind = UploadInChild if abilities.shares_memory and abilities.survives_crashes else UploadWhileDrawing
     return kind(url, directory, "" if folder == directory else folder.name)
 
 

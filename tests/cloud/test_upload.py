@@ -184,6 +184,15 @@ def test_a_program_that_forks_its_workers_copies_at_the_end(system: Any, tmp_pat
     kinds = {
         name: type(module.start_upload(URL, tmp_path, tmp_path, name)) for name in ("fork", "serial", "dask", "spawn")
     }
-    assert kinds.pop("fork") is module.Upload
+    assert kinds.pop("fork") is module.UploadInChild
     assert set(kinds.values()) == {module.UploadWhileDrawing}
     assert names(system) == []
+
+
+def test_a_run_with_forked_workers_connects_only_in_child_processes(system: Any, run: Run) -> None:
+    with mock.patch.object(module.Bucket, "__init__", autospec=True, side_effect=module.Bucket.__init__) as connect:
+        done = run(CONFIG.replace("serial", "fork"))
+        assert done.returncode == 0, done.stderr
+        assert not connect.called
+    assert f"2 objects written to {URL}, 0 unchanged" in done.stdout
+    assert names(system) == [], "a child has written them into its own memory"
