@@ -48,7 +48,5 @@ def _row_bytes(dataset: Any, window: Window) -> int:
     height, width = dataset.block_shapes[0]
     first, last = window.col_off // width, (window.col_off + window.width - 1) // width
     bands = dataset.count if str(dataset.interleaving).endswith("pixel") else 1
-    cell = (
-        max(16 if "complex" in kind else np.dtype(kind).itemsize for kind in dataset.dtypes) * bands + 1
-    )  # one byte for a mask
-    return int(height * width * cell * (last - first + 1 + _MORE_BLOCKS))
+    largest = max(16 if "complex" in kind else np.dtype(kind).itemsize for kind in dataset.dtypes)
+    return int(height * width * (largest * bands + 1) * (last - first + 1 + _MORE_BLOCKS))

@@ -135,9 +135,11 @@ class Upload:
     """
 
     def __init__(self, url: str, directory: Path, run: str = "") -> None:
-        self._bucket = Bucket(url)
-        self._directory = directory
-        self._run = run
+        self._url, self._directory, self._run = url, directory, run
+        self._connect()
+
+    def _connect(self) -> None:
+        self._bucket = Bucket(self._url)
 
     def add(self, result: MapResult) -> None:
         """Take a map that is complete."""
@@ -197,12 +199,9 @@ class UploadInChild(Upload):
     The libraries for object storage start threads. This process has none, so it can fork workers, also for later runs.
     """
 
-    def __init__(self, url: str, directory: Path, run: str = "") -> None:
-        self._url, self._directory, self._run = url, directory, run
-        call_in_child(self._check, url)
-
-    def _check(self) -> None:
-        Bucket(self._url)
+    def _connect(self) -> None:
+        """Check that the storage answers."""
+        call_in_child(super()._connect, self._url)
 
     def finish(self) -> Uploaded:
         """Copy the maps and the manifest. See `Upload.finish`."""

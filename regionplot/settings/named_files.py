@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from regionplot.settings.remote_path import RemotePath, is_address
+from regionplot.system.files import NotBelowError, path_below
 from regionplot.text import plain_text, without_secrets
 
 ALLOW_REMOTE = "allow remote rasters: --allow-remote, or allow_remote = true in [raster]"
@@ -50,17 +51,15 @@ def named_file(owner: Path, name: str, *, allows_remote: bool) -> Path:
     local = name.removeprefix("file://")
     if isinstance(owner, RemotePath) or "://" in local or local.startswith(("/vsi", "file:")):
         raise NamedFileError(f"{shown}, which is not read")
-    folder = owner.resolve().parent
     try:
-        real = (folder / local).resolve()
-        is_there = real.exists()
-    except (OSError, ValueError, RuntimeError):
-        raise NamedFileError(f"{shown}, which is not the path of a file") from None
-    if not real.is_relative_to(folder) or str(real).startswith("/vsi"):
-        raise NamedFileError(f"{shown}, which is not below the folder of {plain_text(owner.name)}; move one of them")
-    if not is_there:
-        raise NamedFileError(f"{shown}, but there is no such file")
-    return real
+        return path_below(owner.resolve().parent, local)
+    except NotBelowError:
+        problem = f"which is not below the folder of {plain_text(owner.name)}; move one of them"
+    except FileNotFoundError:
+        problem = "but there is no such file"
+    except ValueError:
+        problem = "which is not the path of a file"
+    raise NamedFileError(f"{shown}, {problem}")
 
 
 def _shown(name: str) -> str:

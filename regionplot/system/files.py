@@ -91,6 +91,41 @@ def atomic_replace(target: Path, run: str) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+class NotBelowError(ValueError):
+    """The path of a file leads out of a folder."""
+
+
+def path_below(folder: Path, name: str) -> Path:
+    """Return the real path of an existing file or folder below a folder. Links are followed.
+
+    Parameters
+    ----------
+    folder : Path
+        Real path of the folder.
+    name : str
+        Path, relative to the folder.
+
+    Raises
+    ------
+    NotBelowError
+        If the path or a link leads out of the folder, or the path is a name of GDAL (`/vsi...`).
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the name cannot be a path, or the path cannot be followed.
+    """
+    try:
+        real = (folder / name).resolve()
+        is_there = real.exists()
+    except (OSError, ValueError, RuntimeError):
+        raise ValueError("not the path of a file") from None
+    if not real.is_relative_to(folder) or str(real).startswith("/vsi"):
+        raise NotBelowError("not below the folder")
+    if not is_there:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(real))
+    return real
+
+
 def open_exclusive(path: Path, mode: int = 0o666) -> BinaryIO:
     """Create a file and open it for writing. Refuse existing files and links. The umask limits the permissions."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)

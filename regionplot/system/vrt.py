@@ -18,7 +18,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
-from regionplot.system.files import Fingerprint
+from regionplot.system.files import Fingerprint, NotBelowError, path_below
 
 MAX_BYTES = 8 * 2**20
 """Maximum size of a VRT."""
@@ -166,15 +166,16 @@ class _Name:
         if not self.is_relative and not self.text.startswith("/"):
             raise VrtError(f'{problem} is relative to no folder; set relativeToVRT="1", or write an absolute path')
         try:
-            real = (folder / self.text).resolve()
-            is_file = real.is_file()
-        except (OSError, ValueError, RuntimeError):
+            real = path_below(folder, self.text)
+            if real.is_file():
+                return real
+        except NotBelowError:
+            raise VrtError(f"{problem} is not below the folder of the VRT; move the file or the VRT") from None
+        except FileNotFoundError:
+            pass
+        except ValueError:
             raise VrtError(f"{problem} is not the path of a local file") from None
-        if not real.is_relative_to(folder) or str(real).startswith("/vsi"):
-            raise VrtError(f"{problem} is not below the folder of the VRT; move the file or the VRT")
-        if not is_file:
-            raise VrtError(f"{problem} is not a file")
-        return real
+        raise VrtError(f"{problem} is not a file")
 
 
 def _parsed(path: Path) -> Element:

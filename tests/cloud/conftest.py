@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+from range_server import RangeServer, range_server
 
 
 async def _finish_tasks() -> None:
@@ -35,3 +36,18 @@ def no_threads() -> Iterator[None]:
     for thread in threading.enumerate():
         if thread.name.startswith("asyncio_"):
             thread.join(5)
+
+
+@pytest.fixture
+def server() -> Iterator[RangeServer]:
+    """Yield a web server without objects."""
+    with range_server() as found:
+        yield found
+
+
+@pytest.fixture
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Repeat failed requests at once."""
+    from regionplot.inputs import remote
+
+    monkeypatch.setattr(remote, "_PAUSES", (0.0, 0.0))

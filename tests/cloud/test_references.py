@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
-from range_server import RangeServer, range_server
+from range_server import RangeServer
 from zarr_stores import COLUMNS, ROWS, VALUES, dataset, values_of, write_cog
 
 from regionplot.errors import RasterError, RasterReplacedError
 from regionplot.geo.grid import Window
-from regionplot.inputs import references_parquet, remote
+from regionplot.inputs import references_parquet
 from regionplot.inputs.describe import open_source
 from regionplot.settings.raster import RasterSettings
+
+pytestmark = pytest.mark.usefixtures("short_pauses")
 
 pytest.importorskip("zarr", minversion="3")
 h5py = pytest.importorskip("h5py")
@@ -59,17 +61,6 @@ def save(folder: Path, document: Any) -> Path:
     path = folder / "refs.json"
     path.write_text(json.dumps(document))
     return path
-
-
-@pytest.fixture
-def server() -> Iterator[RangeServer]:
-    with range_server() as found:
-        yield found
-
-
-@pytest.fixture(autouse=True)
-def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote, "_PAUSES", (0.0, 0.0))
 
 
 def test_references_and_a_cog_give_the_same_pixels(tmp_path: Path, run_command: Callable[..., Any]) -> None:

@@ -19,7 +19,6 @@ from regionplot.errors import InputError, RasterError, RasterReplacedError
 from regionplot.executors.dask_task import LoadedTask
 from regionplot.geo.extent import Extent
 from regionplot.geo.region import Region
-from regionplot.inputs import remote
 from regionplot.inputs.arrival import Arrivals
 from regionplot.inputs.describe import open_source
 from regionplot.inputs.source import read_window
@@ -29,6 +28,8 @@ from regionplot.settings.loading import read_config
 from regionplot.settings.raster import RasterSettings
 from regionplot.settings.remote_path import RemotePath, is_address
 from regionplot.shared.load import check_inputs
+
+pytestmark = pytest.mark.usefixtures("short_pauses")
 
 TABLE = "name,west,east,south,north\nco,-109.3,-101.8,36.8,41.2\n"
 CONFIG = (
@@ -53,11 +54,6 @@ def server(cog: bytes) -> Iterator[RangeServer]:
     with range_server() as found:
         found.objects["/snow.tif"] = cog
         yield found
-
-
-@pytest.fixture(autouse=True)
-def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote, "_PAUSES", (0.0, 0.0))
 
 
 def settings(server: RangeServer, query: str = "", **keys: Any) -> RasterSettings:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from range_server import RangeServer, range_server
+from range_server import RangeServer
 from zarr_stores import COLUMNS, ROWS, VALUES, dataset, write
 
 from regionplot.errors import RasterError, RasterReplacedError
 from regionplot.geo.grid import Window
-from regionplot.inputs import remote
 from regionplot.inputs.describe import open_source, raster_times
 from regionplot.runs import store
 from regionplot.settings.raster import RasterSettings
@@ -22,16 +21,7 @@ from regionplot.system.remote_objects import network_use
 
 zarr = pytest.importorskip("zarr", minversion="3")
 
-
-@pytest.fixture
-def server() -> Iterator[RangeServer]:
-    with range_server() as found:
-        yield found
-
-
-@pytest.fixture(autouse=True)
-def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote, "_PAUSES", (0.0, 0.0))
+pytestmark = pytest.mark.usefixtures("short_pauses")
 
 
 def upload(server: RangeServer, folder: Path, prefix: str = "/snow.zarr") -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from range_server import RangeServer, range_server
+from range_server import RangeServer
 
 from regionplot.errors import ConfigError, InputError, RasterError
 from regionplot.inputs.describe import inspect_raster
@@ -47,12 +47,6 @@ def raster(tmp_path: Path, write_raster: Any) -> Path:
     (tmp_path / "scene").mkdir()
     path: Path = write_raster(np.arange(20, dtype=np.int16).reshape(4, 5))
     return path.rename(tmp_path / "scene" / "snow.tif")
-
-
-@pytest.fixture
-def server() -> Iterator[RangeServer]:
-    with range_server() as found:
-        yield found
 
 
 def config(path: object, **keys: Any) -> Config:
