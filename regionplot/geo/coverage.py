@@ -14,6 +14,7 @@ from regionplot.geo.extent import FULL_TURN
 from regionplot.geo.grid import GridGeometry, Window
 from regionplot.geo.joining import united
 from regionplot.geo.linework import Geometries
+from regionplot.system.threads import GLOBALS_LOCK
 
 PARTS = 8
 """Number of sampled points along each side of a cell, without exactextract."""
@@ -112,7 +113,8 @@ def _sampled(geometry: GridGeometry, polygon: shapely.Geometry) -> NDArray[np.fl
         part = found[first : first + rows]
         shape = len(part) * PARTS, geometry.width * PARTS
         fine = geometry.subgrid(Window(first, 0, len(part), geometry.width), *shape)
-        points = rasterize([(polygon, 1)], shape, transform=fine.transform, dtype="uint8")
+        with GLOBALS_LOCK:
+            points = rasterize([(polygon, 1)], shape, transform=fine.transform, dtype="uint8")
         blocks = points.reshape(len(part), PARTS, geometry.width, PARTS)
         part[...] = blocks.mean(axis=(1, 3), dtype=np.float64)
     return found

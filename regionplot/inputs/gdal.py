@@ -10,7 +10,6 @@ from __future__ import annotations
 import importlib
 import re
 import sys
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -25,7 +24,7 @@ from regionplot.inputs.hdf5_errors import silence_hdf5
 from regionplot.inputs.remote import gdal_name, options_for
 from regionplot.system.guard import reading
 from regionplot.system.lazy_import import imported_on_first_use
-from regionplot.system.threads import GLOBALS_LOCK
+from regionplot.system.threads import ignored_warnings
 from regionplot.text import plain_text, without_secrets
 
 OPTIONS = {
@@ -130,8 +129,8 @@ def open_raster(path: Path, name: str | None = None, open_options: Mapping[str, 
     check_hdf5(path)
     if driver == "netCDF":
         silence_hdf5()
-    with reading(path), gdal_errors(path, "cannot be read as a raster"), GLOBALS_LOCK, warnings.catch_warnings():
-        warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)  # files with 2-D coordinates
+    without_transform = ignored_warnings(rasterio.errors.NotGeoreferencedWarning)  # files with 2-D coordinates
+    with reading(path), gdal_errors(path, "cannot be read as a raster"), without_transform:
         whole = gdal_name(path)
         dataset = rasterio.open(
             whole if name in (None, str(path)) else name,
@@ -167,8 +166,7 @@ def open_own_raster(path: Path) -> Any:
     rasterio.DatasetReader
     """
     rasterio = import_rasterio()
-    with GLOBALS_LOCK, warnings.catch_warnings():
-        warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
+    with ignored_warnings(rasterio.errors.NotGeoreferencedWarning):
         return rasterio.open(path, driver="GTiff", sharing=False, **_WITHOUT_PLACE["GTiff"])
 
 

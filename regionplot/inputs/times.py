@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-import warnings
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
+
+from regionplot.system.threads import ignored_warnings
 
 _ROUNDING = timedelta(milliseconds=1)
 """Largest rounding error of a time that is stored as a number."""
@@ -108,8 +109,7 @@ def _num2date(value: float, units: str, calendar: str) -> str:
     if value != value:
         raise ValueError("the time is missing")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # cftime warns about years before 1
+        with ignored_warnings():  # cftime warns about years before 1
             date: Any = cftime.num2date(value, units, calendar)
     except (ValueError, OverflowError, KeyError, AttributeError, TypeError) as error:
         raise ValueError(str(error)) from None

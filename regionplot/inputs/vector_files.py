@@ -32,6 +32,7 @@ from regionplot.inputs.surfaces import parse_geometries
 from regionplot.inputs.vector_arrays import Note, ProjectedGeometries
 from regionplot.inputs.vector_sources import GEOJSON, GEOPACKAGE, VectorSource, check_parts, files_of, vector_source
 from regionplot.settings.vector import VectorSettings
+from regionplot.system.threads import GLOBALS_LOCK
 from regionplot.text import plain_text
 
 logger = logging.getLogger(__name__)
@@ -160,7 +161,7 @@ def _library_text(error: Exception) -> str:
 def convert_errors(settings: VectorSettings, read: Callable[[], Any]) -> Any:
     """Call `read`. Log the warnings of libraries, and convert their errors to a FeaturesError that names the file."""
     try:
-        with warnings.catch_warnings(record=True) as caught:
+        with GLOBALS_LOCK, warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             result = read()
     except _LIBRARY_ERRORS as error:

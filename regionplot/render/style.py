@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 
-from regionplot.system.threads import GLOBALS_LOCK
+from regionplot.system.threads import GLOBALS_LOCK, ignored_warnings
 
 
 @contextmanager
@@ -19,8 +18,8 @@ def plain_style() -> Iterator[None]:
     with GLOBALS_LOCK:
         changed = _changed_parameters()
         context = matplotlib.rc_context(changed) if changed else nullcontext()
-        with warnings.catch_warnings(), context, np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            warnings.filterwarnings("ignore", r"Glyph .* missing from font", UserWarning)  # `fonts` reports them
+        missing_glyphs = ignored_warnings(UserWarning, r"Glyph .* missing from font")  # `fonts` reports them
+        with missing_glyphs, context, np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             yield
 
 

@@ -6,7 +6,6 @@ import hashlib
 import json
 import logging
 import time
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -37,6 +36,7 @@ from regionplot.settings.base import digest_items
 from regionplot.settings.config import Config
 from regionplot.shared.data import SharedData
 from regionplot.sheet.view import axes_of
+from regionplot.system.threads import ignored_warnings
 from regionplot.text import plain_text, units_label
 
 logger = logging.getLogger(__name__)
@@ -157,7 +157,7 @@ def _levels(fields: Sequence[LoadedField]) -> tuple[Mapping[str, Mapping[str, Fi
 
 def _proj4(crs: pyproj.CRS) -> str:
     """Return a CRS as a PROJ string. PROJ warns that such a text can lose details, which do not matter on a screen."""
-    with warnings.catch_warnings(action="ignore"):
+    with ignored_warnings():
         return crs.to_proj4()
 
 

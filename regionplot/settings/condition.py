@@ -9,11 +9,12 @@ import ast
 import math
 import operator
 import re
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
+
+from regionplot.system.threads import ignored_warnings
 
 STATISTICS = ("count", "valid", "min", "max", "mean")
 """Names in conditions, apart from percentiles."""
@@ -82,7 +83,7 @@ def parse_condition(text: str) -> Condition:
     """
     shown = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
     try:
-        with warnings.catch_warnings(action="ignore"):  # of Python, about numbers that are joined with words
+        with ignored_warnings():  # of Python, about numbers that are joined with words
             tree = ast.parse(text.strip(), mode="eval").body
         nodes = sum(1 for _ in ast.walk(tree))
     except (SyntaxError, ValueError, MemoryError, RecursionError):

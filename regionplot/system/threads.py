@@ -8,8 +8,10 @@ its first read.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -19,7 +21,27 @@ _TASKS = Path("/proc/self/task")
 _PAUSE = 0.0002
 GLOBALS_LOCK = threading.RLock()
 """Lock for Python's warning filters and matplotlib's rcParams, which all threads share. rasterio changes the warning
-filters when it warps."""
+filters when it warps and rasterizes."""
+if hasattr(os, "register_at_fork"):  # a child process must not inherit a lock that a thread of its parent holds
+    os.register_at_fork(
+        before=GLOBALS_LOCK.acquire, after_in_child=GLOBALS_LOCK.release, after_in_parent=GLOBALS_LOCK.release
+    )
+
+
+@contextmanager
+def ignored_warnings(category: type[Warning] = Warning, message: str = "") -> Iterator[None]:
+    """Ignore warnings in this block. Other threads that change warning filters wait.
+
+    Parameters
+    ----------
+    category : type of Warning
+        Only warnings of this class are ignored.
+    message : str
+        Regular expression. Only warnings whose texts begin with a match are ignored.
+    """
+    with GLOBALS_LOCK, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message, category)
+        yield
 
 
 @contextmanager

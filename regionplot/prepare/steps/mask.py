@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import threading
 from collections.abc import Iterator
 from functools import cached_property
 from typing import Any, ClassVar, Literal
@@ -24,6 +23,7 @@ from regionplot.prepare.options import Modifier, Option
 from regionplot.settings.base import InputPath, Text
 from regionplot.settings.vector import VectorSettings
 from regionplot.system.cache import user_cache
+from regionplot.system.threads import GLOBALS_LOCK
 
 _TILE = 256
 """Size of the tiles that are rasterized, in cells. Tiles start at the corner of the grid, not at the corner of a block.
@@ -31,8 +31,6 @@ Therefore, a polygon edge through a cell center is rounded in the same way in al
 _MARGIN = 4
 """Polygons are clipped to an extent that is wider and higher than a tile by this number of cells. Therefore, the edges
 that clipping creates lie outside the tile."""
-_rasterize_lock = threading.Lock()
-"""rasterio changes Python's warning filters while it rasterizes. This is not thread-safe."""
 
 
 @dataclass(frozen=True, config=STEP_CONFIG)
@@ -121,7 +119,7 @@ class GridMask(Operation):
         shapes = [(polygon, 1) for polygon in self._polygons_in(part)]
         inside = np.zeros((tile.height, tile.width), np.uint8)
         if shapes:
-            with _rasterize_lock:
+            with GLOBALS_LOCK:
                 rasterize(shapes, out=inside, transform=part.transform, all_touched=self.settings.all_touched)
         return inside.astype(bool)
 
