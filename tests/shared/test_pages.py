@@ -309,9 +309,14 @@ def test_workers_that_start_together_load_the_cells_once_and_need_no_memory_for_
 @pytest.mark.slow
 @pytest.mark.parametrize("colors", [LEVELS, LIMITS], ids=["codes", "values"])
 def test_spawned_workers_draw_the_maps_of_forked_workers(
-    config, tmp_path: Path, folder: Path, capfd: pytest.CaptureFixture[str], colors: dict[str, Any]
+    config,
+    tmp_path: Path,
+    folder: Path,
+    capfd: pytest.CaptureFixture[str],
+    colors: dict[str, Any],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    logging.getLogger("regionplot").setLevel(logging.INFO)
+    caplog.set_level(logging.INFO, "regionplot")  # until the end of this test only
     regions = [Region(f"r{number}", Extent(-100 + number, -90 + number, -10, 40)) for number in range(6)]
     images = {}
     for method in ("fork", "spawn"):
