@@ -15,6 +15,12 @@ _DIGITS = 3
 """Minimum number of digits of the width and the height of a small region."""
 _PAD, _POLE = 0.5, 90.0
 """Degrees around a point, and the latitude of the North Pole."""
+_PANEL, _MARGINS = (1346, 735), (54, 165)
+"""Width and height of the panel of the standard sheet in the atlas style, in pixels, and of the rest of the sheet."""
+_WIDTHS, _HEIGHTS = (850, 1700), (500, 1100)
+"""Least and largest width and height of a panel, in pixels."""
+_LIKE_STANDARD = 1.15
+"""Ratio of the shapes of two panels below which they are alike."""
 _NAMES = ("name", "geoid", "id", "code", "fips")
 """Names and parts of names of fields that suit the names of regions, in lower case."""
 
@@ -36,7 +42,7 @@ def raster_settings(facts: Facts, quantity: Mapping[str, Any]) -> str:
     note = "" if _has_degrees(quantity["grid"]) else "  # the limits in regions.csv have its units"
     return _text(
         ["[raster]", *_lines(keys), *more, ""],
-        ["[map]", 'style = "atlas"', f'projection = "raster"{note}', ""],
+        ["[map]", 'style = "atlas"', f'projection = "raster"{note}', *_size(*_limits(quantity["grid"])), ""],
         [f"[colors]{reason}", *_lines(colors["keys"])],
     )
 
@@ -44,27 +50,52 @@ def raster_settings(facts: Facts, quantity: Mapping[str, Any]) -> str:
 def raster_regions(quantity: Mapping[str, Any]) -> str:
     """Return a table with one region: the extent of the raster."""
     grid = quantity["grid"]
-    degrees, extent = grid["degrees"], grid["extent"]
+    west, south, east, north = _limits(grid)
     if not _has_degrees(grid):  # a box in degrees would be larger than the grid
-        keys = ("xmin", "xmax", "ymin", "ymax")
-        return _table(keys, [extent[key] for key in keys])
-    return degrees_table(*(degrees[key] for key in ("west", "south", "east", "north")))
+        return _table(("xmin", "xmax", "ymin", "ymax"), (west, east, south, north), "Whole grid")
+    return degrees_table(west, south, east, north, "Whole grid")
 
 
-def degrees_table(west: float, south: float, east: float, north: float) -> str:
-    """Return a table with one region, from its limits in degrees."""
+def _limits(grid: Mapping[str, Any]) -> tuple[float, float, float, float]:
+    """Return west, south, east and north of a grid: in degrees if it has degrees, else in its units."""
+    if _has_degrees(grid):
+        west, south, east, north = (grid["degrees"][key] for key in ("west", "south", "east", "north"))
+    else:
+        west, south, east, north = (grid["extent"][key] for key in ("xmin", "ymin", "xmax", "ymax"))
+    return west, south, east, north
+
+
+def _size(west: float, south: float, east: float, north: float) -> list[str]:
+    """Return a line with the size of a sheet whose panel has the shape of the grid.
+
+    Return no line if the standard sheet suits. The panel is as large as that of the standard sheet.
+    """
+    width, height = _PANEL
+    if not (east > west and north > south):
+        return []
+    shape = (east - west) / (north - south)
+    if max(shape / (width / height), width / height / shape) < _LIKE_STANDARD:
+        return []
+    panel = math.sqrt(width * height * shape), math.sqrt(width * height / shape)
+    sides = zip(panel, (_WIDTHS, _HEIGHTS), _MARGINS, strict=True)
+    size = [round(min(max(side, least), largest) + margin, -1) for side, (least, largest), margin in sides]
+    return [f"size = [{size[0]:.0f}, {size[1]:.0f}]  # suits the shape of the grid"]
+
+
+def degrees_table(west: float, south: float, east: float, north: float, title: str) -> str:
+    """Return a table with one region, from its limits in degrees and its title."""
     turns = (west + _FULL_TURN) // _FULL_TURN if west < -_FULL_TURN or east > _FULL_TURN else 0
     first, last = west - turns * _FULL_TURN, min(east - turns * _FULL_TURN, _FULL_TURN)
     if last - first == 0 or north - south == 0:  # a point, or a line along an axis
         first, last, south, north = first - _PAD, last + _PAD, max(south - _PAD, -_POLE), min(north + _PAD, _POLE)
-    return _table(("west", "east", "south", "north"), (first, last, south, north))
+    return _table(("west", "east", "south", "north"), (first, last, south, north), title)
 
 
-def _table(keys: Sequence[str], limits: Sequence[float]) -> str:
+def _table(keys: Sequence[str], limits: Sequence[float], title: str) -> str:
     """Return a table with one region. Its limits are rounded to less than a cell of most grids."""
     smallest = min(limits[1] - limits[0], limits[3] - limits[2])
     decimals = max(_DECIMALS, _DIGITS - math.floor(math.log10(smallest))) if smallest > 0 else _DECIMALS
-    return f"name,{','.join(keys)}\nall,{','.join(_plain(limit, decimals) for limit in limits)}\n"
+    return f"name,{','.join(keys)},title\nall,{','.join(_plain(limit, decimals) for limit in limits)},{title}\n"
 
 
 def vector_settings(facts: Facts, layer: Mapping[str, Any]) -> str:
@@ -84,7 +115,10 @@ def vector_settings(facts: Facts, layer: Mapping[str, Any]) -> str:
 
 def vector_regions(layer: Mapping[str, Any]) -> str:
     """Return a table with the extent of a layer, or an empty text if the features are the regions."""
-    return "" if has_regions(layer) or not layer["degrees"] else degrees_table(*layer["degrees"])
+    if has_regions(layer) or not layer["degrees"]:
+        return ""
+    west, south, east, north = layer["degrees"]
+    return degrees_table(west, south, east, north, "All features")
 
 
 def has_regions(layer: Mapping[str, Any]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import groupby, islice
@@ -141,6 +142,32 @@ def _find_band(dataset: Any, band: int | str | None, path: Path) -> int:
             f"time: {_listed(dataset, found, path)}"
         )
     raise _unknown_name(dataset, band, path)
+
+
+def check_no_variable(dataset: Any, settings: RasterSettings) -> None:
+    """Check that the settings name no variable of a file that has bands only.
+
+    Parameters
+    ----------
+    dataset : rasterio.DatasetReader
+        The opened file.
+    settings : RasterSettings
+        The settings.
+
+    Raises
+    ------
+    RasterError
+        If the settings name a variable. The message lists the bands.
+    """
+    path, name = settings.path, settings.variable
+    if name is None:
+        return
+    if _named(dataset, name, path):
+        cure = f"write band = {json.dumps(name, ensure_ascii=False)} in [raster]"
+        raise RasterError(f"{path}: the file has bands, but no variables; {cure}")
+    raise RasterError(
+        f"{path}: there is no variable {name!r} in the file, which has bands only; {_cure(dataset, path)}"
+    )
 
 
 def _unknown_name(dataset: Any, name: str, path: Path) -> RasterError:

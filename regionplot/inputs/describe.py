@@ -24,7 +24,7 @@ from regionplot.geo.grid import GridGeometry
 from regionplot.geo.upright import upright_grid
 from regionplot.inputs.attributes import Attributes
 from regionplot.inputs.axes_source import AxesSource, OrderedSource
-from regionplot.inputs.bands import band_times, find_bands
+from regionplot.inputs.bands import band_times, check_no_variable, find_bands
 from regionplot.inputs.cached_dataset import CachedDataset
 from regionplot.inputs.color_tables import class_names, color_table, rgb_bands, unmasked_rgb_bands
 from regionplot.inputs.curvilinear import CurvilinearSource
@@ -315,7 +315,7 @@ def opened_grid(settings: RasterSettings) -> Iterator[OpenGrid]:
             chosen = ChosenVariable.of(settings)
             name = chosen.gdal_name(dataset)
         else:
-            name = _subdataset(dataset.subdatasets, settings)
+            name = _subdataset(dataset, settings)
         if name is None:
             yield _with_axes(dataset, settings, chosen, state)
             return
@@ -335,18 +335,20 @@ def _with_axes(opened: Any, settings: RasterSettings, chosen: ChosenVariable | N
     return OpenGrid(ReorderedDataset(dataset, grid, positions), settings, axes, variable)
 
 
-def _subdataset(names: list[str], settings: RasterSettings) -> str | None:
+def _subdataset(dataset: Any, settings: RasterSettings) -> str | None:
     """Return GDAL's name of the page that the settings name, or None if the file has no pages."""
-    pages = {subdataset_variable(name, settings.path): name for name in names}
-    if settings.variable is not None and settings.variable not in pages:
-        listed = f"; the variables are {', '.join(pages)}" if pages else ""
-        raise RasterError(f"{settings.path}: there is no variable {settings.variable!r} in the file{listed}")
-    if settings.variable is not None or not pages:
-        return pages.get(settings.variable or "")
-    raise RasterError(
-        f"{settings.path}: the file holds several grids; choose one with variable = NAME in [raster]: "
-        f"{', '.join(pages)}"
-    )
+    pages: dict[str | None, str] = {subdataset_variable(name, settings.path): name for name in dataset.subdatasets}
+    if not pages:
+        check_no_variable(dataset, settings)
+        return None
+    wanted, listed = settings.variable, ", ".join(map(str, pages))
+    if wanted is None:
+        problem = f"the file holds several grids; choose one with variable = NAME in [raster]: {listed}"
+    else:
+        problem = f"there is no variable {wanted!r} in the file; the variables are {listed}"
+    if wanted not in pages:
+        raise RasterError(f"{settings.path}: {problem}")
+    return pages[wanted]
 
 
 def subdataset_variable(name: str, path: Path) -> str:

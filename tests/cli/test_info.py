@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import shapely
+from affine import Affine
 
 FLOATS = np.random.default_rng(1).uniform(-10, 30, (12, 20)).astype(np.float32)
 
@@ -36,10 +39,9 @@ def draw(run_command, tmp_path: Path):
         done = run_command(tmp_path, "info", path, "--write", "start", *options)
         assert (done.returncode, done.stderr) == (0, "")
         command = done.stdout.splitlines()[-1].removeprefix("Now: regionplot ")
-        size = folder / "regionplot.toml"
-        text = size.read_text()
-        table = "" if "[map]" in text else "[map]\n"
-        size.write_text(text.replace("[map]\n", "[map]\nsize = [300, 200]\n") + table)
+        settings = folder / "regionplot.toml"
+        text = re.sub(r"^size = .*\n", "", settings.read_text(), flags=re.MULTILINE)
+        settings.write_text(text.replace("[map]\n", "[map]\nsize = [300, 200]\n"))  # small maps take less time
         drawn = run_command(tmp_path, *shlex.split(command), "--start-method", "serial", "--no-cache")
         assert (drawn.returncode, drawn.stderr) == (0, "")
         return sorted(map.name for map in (folder / "output").glob("*.png"))
@@ -133,8 +135,24 @@ def test_the_suggested_settings_draw_the_file(make, write_raster, write_netcdf, 
 def test_the_suggested_region_fits_the_grid(draw, write_raster, tmp_path: Path) -> None:
     draw(_polar(write_raster, None))
     header, row = (tmp_path / "start" / "regions.csv").read_text().splitlines()
-    assert header == "name,xmin,xmax,ymin,ymax"
-    assert [float(limit) for limit in row.split(",")[1:]] == [-4e6, 4e6, -3.6e6, 3.6e6]
+    assert header == "name,xmin,xmax,ymin,ymax,title"
+    name, *limits, title = row.split(",")
+    assert (name, title) == ("all", "Whole grid")
+    assert [float(limit) for limit in limits] == [-4e6, 4e6, -3.6e6, 3.6e6]
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "size"),
+    [(17, 31, None), (20, 20, [1050, 1160]), (40, 20, [900, 1260]), (10, 60, [1750, 660])],
+    ids=["standard", "square", "high", "wide"],
+)
+def test_the_suggested_sheet_suits_the_shape_of_the_grid(
+    rows: int, columns: int, size: list[int] | None, run_command, write_raster, tmp_path: Path
+) -> None:
+    path = write_raster(np.ones((rows, columns), "float32"), transform=Affine(0.1, 0, -100, 0, -0.1, 45))
+    run_command(tmp_path, "info", path, "--write", "start")
+    settings = tomllib.loads((tmp_path / "start" / "regionplot.toml").read_text())
+    assert settings["map"].get("size") == size
 
 
 def test_a_band_is_described_with_grid_range_and_colors(info, write_raster) -> None:

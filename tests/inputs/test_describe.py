@@ -270,8 +270,16 @@ def test_bands_over_time_and_level_are_counted_by_level_first(tmp_path: Path, va
 
 
 def test_a_variable_that_the_file_lacks_is_refused(write_raster) -> None:
-    with pytest.raises(RasterError, match="there is no variable 'tmp'"):
+    with pytest.raises(
+        RasterError, match="there is no variable 'tmp' in the file, which has bands only; choose a band"
+    ):
         load(write_raster(VALUES), variable="tmp")
+
+
+def test_a_band_that_is_named_as_a_variable_is_refused_with_the_cure(write_raster) -> None:
+    path = write_raster(np.stack([VALUES] * 2), descriptions=("snow", "rain"))
+    with pytest.raises(RasterError, match=r'the file has bands, but no variables; write band = "Rain" in \[raster\]'):
+        load(path, variable="Rain")
 
 
 @pytest.mark.parametrize("nodata", [-9999.0, 1e20, 0.5])
