@@ -24,7 +24,7 @@ from regionplot.geo.grid import GridGeometry
 from regionplot.geo.upright import upright_grid
 from regionplot.inputs.attributes import Attributes
 from regionplot.inputs.axes_source import AxesSource, OrderedSource
-from regionplot.inputs.bands import band_times, check_no_variable, find_bands
+from regionplot.inputs.bands import band_times, find_bands
 from regionplot.inputs.cached_dataset import CachedDataset
 from regionplot.inputs.color_tables import class_names, color_table, rgb_bands, unmasked_rgb_bands
 from regionplot.inputs.curvilinear import CurvilinearSource
@@ -46,6 +46,7 @@ from regionplot.inputs.reordered import ReorderedDataset, can_read, read_positio
 from regionplot.inputs.samples import Source, samples_of, with_changes
 from regionplot.inputs.source import RasterInfo, RasterSource
 from regionplot.inputs.stores import is_store
+from regionplot.inputs.subdatasets import chosen_subdataset
 from regionplot.inputs.unpacked import unpack
 from regionplot.registry import SOURCES
 from regionplot.settings.raster import RasterSettings
@@ -315,7 +316,7 @@ def opened_grid(settings: RasterSettings) -> Iterator[OpenGrid]:
             chosen = ChosenVariable.of(settings)
             name = chosen.gdal_name(dataset)
         else:
-            name = _subdataset(dataset, settings)
+            name = chosen_subdataset(dataset, settings)
         if name is None:
             yield _with_axes(dataset, settings, chosen, state)
             return
@@ -333,36 +334,6 @@ def _with_axes(opened: Any, settings: RasterSettings, chosen: ChosenVariable | N
         return OpenGrid(dataset, settings, axes, variable)
     positions = read_positions(settings.path, grid, chosen.variables)
     return OpenGrid(ReorderedDataset(dataset, grid, positions), settings, axes, variable)
-
-
-def _subdataset(dataset: Any, settings: RasterSettings) -> str | None:
-    """Return GDAL's name of the page that the settings name, or None if the file has no pages."""
-    pages: dict[str | None, str] = {subdataset_variable(name, settings.path): name for name in dataset.subdatasets}
-    if not pages:
-        check_no_variable(dataset, settings)
-        return None
-    wanted, listed = settings.variable, ", ".join(map(str, pages))
-    if wanted is None:
-        problem = f"the file holds several grids; choose one with variable = NAME in [raster]: {listed}"
-    else:
-        problem = f"there is no variable {wanted!r} in the file; the variables are {listed}"
-    if wanted not in pages:
-        raise RasterError(f"{settings.path}: {problem}")
-    return pages[wanted]
-
-
-def subdataset_variable(name: str, path: Path) -> str:
-    """Return the name of the variable in a subdataset. For a page of a GeoTIFF, return the page number.
-
-    Parameters
-    ----------
-    name : str
-        GDAL's name of the subdataset.
-    path : Path
-        The file.
-    """
-    inner = name.partition(":")[2].replace(f'"{path}"', "").replace(str(path), "").strip(":")
-    return inner.strip("/").replace("/", "_")
 
 
 def _stated_range(tags: Mapping[str, str]) -> tuple[float, float]:
