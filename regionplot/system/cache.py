@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 Arrays: TypeAlias = "Mapping[str, NDArray[Any]]"
+Entry: TypeAlias = "Path | os.DirEntry[str]"
 _SUFFIX = ".arrays"
 _OLD_SUFFIX = ".npz"
 """Suffix of entries of earlier versions. They are not read, but removed when the folder is too large."""
@@ -82,20 +83,28 @@ class ArrayCache:
             with atomic_replace(path, new_run()) as temporary, open_exclusive(temporary, PRIVATE_FILE) as file:
                 write_arrays(file, arrays)
             if secrets.randbelow(self.writes_per_trim) == 0:
-                trim((path for path in self.folder.iterdir() if path.suffix in (_SUFFIX, _OLD_SUFFIX)), self.max_bytes)
+                self._trim()
         except OSError as error:
             logger.debug("cache entry %s cannot be written: %s", path, error)
 
     def _path(self, key: str) -> Path:
         return self.folder / f"{key}{_SUFFIX}"
 
+    def _trim(self) -> None:
+        """Remove the least recently used entries, if the folder is too large.
 
-def trim(entries: Iterable[Path], max_bytes: int, is_removable: Callable[[Path], bool] = lambda _: True) -> None:
+        `os.scandir` lists a folder in a fifth of the time of `Path.iterdir`.
+        """
+        with os.scandir(self.folder) as entries:
+            trim((entry for entry in entries if entry.name.endswith((_SUFFIX, _OLD_SUFFIX))), self.max_bytes)
+
+
+def trim(entries: Iterable[Entry], max_bytes: int, is_removable: Callable[[Path], bool] = lambda _: True) -> None:
     """Remove the least recently used entries of a cache until the remaining entries fit into a limit.
 
     Parameters
     ----------
-    entries : iterable of Path
+    entries : iterable of Path or os.DirEntry
         Files, or folders of files. The time of modification is the time of last use.
     max_bytes : int
         Limit for the size of all entries.
@@ -109,24 +118,24 @@ def trim(entries: Iterable[Path], max_bytes: int, is_removable: Callable[[Path],
     for _, size, entry in sorted(found, key=itemgetter(0)) if excess > 0 else ():
         if excess <= 0:
             return
-        if is_removable(entry):
-            _remove(entry)
+        if is_removable(path := Path(entry)):
+            _remove(path)
             excess -= size
 
 
-def _size_of(entry: Path, status: os.stat_result) -> int:
+def _size_of(entry: Entry, status: os.stat_result) -> int:
     """Return the bytes of an entry. Another process may remove the entry at the same time."""
     if not stat.S_ISDIR(status.st_mode):
         return status.st_size
     files: list[Path] = []
     with suppress(OSError):
-        files = list(entry.iterdir())
+        files = list(Path(entry).iterdir())
     return sum(found.st_size for file in files if (found := _stat(file)) is not None)
 
 
-def _stat(path: Path) -> os.stat_result | None:
+def _stat(entry: Entry) -> os.stat_result | None:
     try:
-        return path.lstat()
+        return entry.stat(follow_symlinks=False)
     except OSError:
         return None
 

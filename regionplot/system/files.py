@@ -86,9 +86,10 @@ def atomic_replace(target: Path, run: str) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)  # a worker that died may have left it before this retry
         yield temporary
         temporary.replace(target)
-    finally:
+    except BaseException:
         with suppress(OSError):  # an error here must not hide the first error
             temporary.unlink(missing_ok=True)
+        raise
 
 
 class NotBelowError(ValueError):
@@ -176,10 +177,13 @@ def make_private_folder(folder: Path) -> None:
     OSError
         If the folder cannot be created, belongs to another user, or is a link or not a folder.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with suppress(FileExistsError):
-        folder.mkdir(mode=PRIVATE_FOLDER)
-    found = folder.lstat()
+    try:
+        found = folder.lstat()
+    except FileNotFoundError:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileExistsError):
+            folder.mkdir(mode=PRIVATE_FOLDER)
+        found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or not _is_own(found):
         raise PermissionError(errno.EPERM, "not a folder of this user", str(folder))
     if stat.S_IMODE(found.st_mode) & ~PRIVATE_FOLDER:
