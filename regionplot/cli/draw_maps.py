@@ -18,6 +18,7 @@ from regionplot.cli.session import Session
 from regionplot.errors import ConfigError, InputError
 from regionplot.inputs.arrival import wait_for
 from regionplot.runs.checks import check_all, check_config
+from regionplot.runs.early_cells import record_name, remember_cells
 from regionplot.runs.identity import mark_of
 from regionplot.runs.remember import RunMemory
 from regionplot.runs.report import RunReport
@@ -97,6 +98,8 @@ def draw_maps(request: Request, session: Session, name: str | None, prepared: Pr
         report = _draw(request, session, config, layers)
     if not (warnings.count or config.has_fields):  # the next run must show the warnings, too
         memory.write(config, report, raster_as_written(request.config_path, request.overrides), session.task)
+    if session.task is not None:
+        remember_cells(record_name(request.config_path, request.overrides), session.task)
     return report
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from types import ModuleType
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -52,6 +52,30 @@ def import_for_drawing() -> ModuleType:
 
         draw_maps.avoid_matplotlibrc()
         return draw_maps
+
+
+@contextmanager
+def reading_early(request: Request, name: str | None) -> Iterator[None]:
+    """Read the cells of the last run with these settings in a child process, while this process imports libraries.
+
+    Parameters
+    ----------
+    request : Request
+        Options of the command.
+    name : str or None
+        Name of the record of the run. None: do not use records.
+    """
+    if name is None or request.wait_for is not None:
+        yield
+        return
+    from regionplot.system.memory import imports_uncollected  # noqa: PLC0415 (kept maps need no imports)
+
+    with ExitStack() as stack:
+        with interrupts_held(), imports_uncollected():
+            from regionplot.runs.early_cells import early_cells, record_name  # noqa: PLC0415 (imports NumPy, rasterio)
+
+            stack.enter_context(early_cells(record_name(request.config_path, request.overrides)))
+        yield
 
 
 class Prepared(NamedTuple):
@@ -128,7 +152,8 @@ def _render(request: Request, session: Session, prepared: Prepared | None) -> Ru
         if report is None and name is not None:
             report = repeat_known_run(request, session, name, raster)
         if report is None:
-            report = import_for_drawing().draw_maps(request, session, name, prepared)
+            with reading_early(request, name if prepared is None else None):
+                report = import_for_drawing().draw_maps(request, session, name, prepared)
     if report.outcomes:
         session.display.summarize(report, session.directory, request.config_path)
     else:

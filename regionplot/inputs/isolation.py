@@ -78,10 +78,11 @@ def start_reading(read: Callable[[], Arrays], path: Path, error: type[InputError
         Returns the arrays. It raises the RegionplotError that `read` raises, or an error of the class `error` if the
         child crashes or exceeds the time limit.
     """
-    return _Child(read, path, error).result if _can_fork() else read
+    return _Child(read, path, error).result if can_fork() else read
 
 
-def _can_fork() -> bool:
+def can_fork() -> bool:
+    """Return True if this process can fork safely: on Linux, with one thread, and if it may have children."""
     is_daemon = multiprocessing.current_process().daemon  # daemonic processes may not have children
     return hasattr(os, "fork") and sys.platform == "linux" and threading.active_count() == 1 and not is_daemon
 

@@ -29,6 +29,7 @@ from regionplot.geo.known_positions import (
 )
 from regionplot.geo.mesh import Floats
 from regionplot.inputs.packing import Packing
+from regionplot.inputs.source import StoredBand
 from regionplot.runs.digest_basis import DigestBasis
 from regionplot.system.cache import ArrayCache, user_cache_folder
 from regionplot.system.files import Fingerprint
@@ -178,13 +179,10 @@ def _as_arrays(drawing: KnownDrawing) -> Iterator[tuple[str, NDArray[Any]]]:
 
 
 def _as_json(drawing: KnownDrawing) -> dict[str, Any]:
-    band, limits, window = drawing.band, drawing.limits, drawing.window
+    limits, window = drawing.limits, drawing.window
     return {
         "profile": drawing.profile,
-        "band": [str(band.path), band.gdal_name, band.band, band.dtype.str, band.has_mask, band.mask_and_scale],
-        "stored": None if band.stored is None else band.stored.str,
-        "packing": [band.packing.nodata, band.packing.scale, band.packing.offset, band.packing.missing],
-        "valid": band.packing.valid,
+        **band_items(drawing.band),
         "options": dict(drawing.options),
         "window": [window.row_off, window.col_off, window.height, window.width],
         "memory": drawing.memory,
@@ -198,6 +196,25 @@ def _as_json(drawing: KnownDrawing) -> dict[str, Any]:
         "limits": [limits.timeout, limits.jobs_per_worker, limits.retries, limits.memory, limits.nice],
         "sheets": [[name, *_sheet_items(sheet)] for name, sheet in drawing.sheets.items()],
     }
+
+
+def band_items(band: StoredBand) -> dict[str, Any]:
+    """Return a band without its fingerprint as plain values for JSON."""
+    return {
+        "band": [str(band.path), band.gdal_name, band.band, band.dtype.str, band.has_mask, band.mask_and_scale],
+        "stored": None if band.stored is None else band.stored.str,
+        "packing": [band.packing.nodata, band.packing.scale, band.packing.offset, band.packing.missing],
+        "valid": band.packing.valid,
+    }
+
+
+def band_from(values: Mapping[str, Any]) -> KnownBand:
+    """Return the band whose values `band_items` has returned."""
+    path, gdal_name, number, dtype, has_mask, mask_and_scale = values["band"]
+    nodata, scale, offset, missing = values["packing"]
+    stored = None if values["stored"] is None else np.dtype(values["stored"])
+    packing = Packing(nodata, scale, offset, tuple(missing), tuple(values["valid"]))
+    return KnownBand(Path(path), gdal_name, None, number, np.dtype(dtype), has_mask, mask_and_scale, stored, packing)
 
 
 def _sheet_items(sheet: KnownSheet) -> list[Any]:
@@ -217,14 +234,9 @@ def _area(ends: list[int]) -> Area:
 
 def _from_arrays(arrays: Mapping[str, NDArray[Any]]) -> KnownDrawing:
     values = json.loads(arrays["text"].tobytes())
-    path, gdal_name, number, dtype, has_mask, mask_and_scale = values["band"]
-    nodata, scale, offset, missing = values["packing"]
-    stored = None if values["stored"] is None else np.dtype(values["stored"])
-    packing = Packing(nodata, scale, offset, tuple(missing), tuple(values["valid"]))
-    band = KnownBand(Path(path), gdal_name, None, number, np.dtype(dtype), has_mask, mask_and_scale, stored, packing)
     return KnownDrawing(
         profile=values["profile"],
-        band=band,
+        band=band_from(values),
         options=values["options"],
         window=Window(*values["window"]),
         memory=values["memory"],

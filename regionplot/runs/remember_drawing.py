@@ -28,10 +28,11 @@ from regionplot.render.renderer import MapRenderer
 from regionplot.render.sheets import Style, place_on_earth
 from regionplot.runs.digests import MapDigests
 from regionplot.runs.known_drawing import (
-    KnownBand,
     KnownDrawing,
     KnownPalette,
     KnownSheet,
+    band_from,
+    band_items,
     write_known_drawing,
 )
 from regionplot.runs.plausibility import can_be_for_other_data
@@ -89,7 +90,7 @@ def _drawing_of(renderer: MapRenderer, digests: MapDigests, regions: Sequence[Re
     maps, ink = kept
     return KnownDrawing(
         profile=_profile(source.info),
-        band=_band(source.info),
+        band=band_from(band_items(source.info)),
         options=source.options,
         window=style.shared.plan.window,
         memory=None if run.memory == "auto" else run.memory,
@@ -146,10 +147,3 @@ def _profile(info: RasterInfo) -> str:
         profile = raster_profile(dataset)
     check_unchanged(info)
     return profile
-
-
-def _band(info: RasterInfo) -> KnownBand:
-    return KnownBand(
-        info.path, info.gdal_name, None, info.band, info.dtype, info.has_mask, info.mask_and_scale, info.stored,
-        info.packing,
-    )  # fmt: skip

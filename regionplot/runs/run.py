@@ -32,6 +32,7 @@ from regionplot.regions.table import read_regions, read_regions_if_any
 from regionplot.runs import store
 from regionplot.runs.ahead import Ahead
 from regionplot.runs.checks import check_all, check_arguments, check_config
+from regionplot.runs.early_cells import start_cells
 from regionplot.runs.execute import execute, jobs_to_draw, report_full_disk, warn_of_new_raster
 from regionplot.runs.facts import RunFacts
 from regionplot.runs.filenames import assign_file_names
@@ -327,11 +328,11 @@ def _loaded(config: Config, regions: Sequence[Region], layers: Sequence[Layer], 
     """Load the shared data. If the raster is replaced while it is read, load the new raster."""
     for _ in range(_MAX_REPLACEMENTS):
         try:
-            return SharedData.load(config, regions, layers=layers, meanwhile=ahead.prepare)
+            return SharedData.load(config, regions, layers=layers, meanwhile=ahead.prepare, start_cells=start_cells)
         except RasterReplacedError as error:
             ahead.renderers.clear()  # they draw the old raster
             logger.info("%s; the new file is loaded", error)
-    return SharedData.load(config, regions, layers=layers, meanwhile=ahead.prepare)
+    return SharedData.load(config, regions, layers=layers, meanwhile=ahead.prepare, start_cells=start_cells)
 
 
 def _run_jobs(record: RunRecord, config: Config, plan: LoadPlan, observer: Observer, raster: str, ahead: Ahead) -> None:

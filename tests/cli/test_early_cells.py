@@ -1,0 +1,189 @@
+"""A run with new regions reads the cells of the last run in a child process, and draws the same maps as any run."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import rasterio
+from known_folder import draw_once, fill_folder, use_cache, write_cells
+from test_repeated_runs import LOGGED, TABLE, cells, settings
+
+from regionplot.errors import RasterError
+from regionplot.runs import early_cells
+
+pytestmark = pytest.mark.usefixtures("read_in_process")
+NEW_TABLE = "name,west,east,south,north,title\nd,-90,-70,25,40,D\ne,-99,-75,11,35,E\n"
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    """Return a folder whose cache has the frame of the maps."""
+    folder = tmp_path_factory.mktemp("drawn")
+    write_cells(folder / "grid.tif", cells())
+    fill_folder(folder, TABLE, settings())
+    return draw_once(folder)
+
+
+@pytest.fixture
+def folder(tmp_path, drawn, monkeypatch):
+    """Return a folder with a raster, a layer, a table and settings. Cells that are read early are read in this process.
+
+    A fork of the process of the tests takes longer than reading a small raster.
+    """
+    write_cells(tmp_path / "grid.tif", cells())
+    fill_folder(tmp_path, TABLE, settings())
+    use_cache(tmp_path, drawn, monkeypatch)
+    monkeypatch.setattr(early_cells, "can_fork", lambda: True)
+    monkeypatch.setattr(early_cells, "start_reading", lambda read, *_: read)
+    return tmp_path
+
+
+@pytest.fixture
+def run(run_command, folder, monkeypatch):
+    """Return a function that runs the command. It returns the results of child processes that were used."""
+    used = []
+    complete = early_cells.EarlyCells.are_complete
+    monkeypatch.setattr(
+        early_cells.EarlyCells, "are_complete", lambda self, band: used.append(complete(self, band)) or used[-1]
+    )
+
+    def run():
+        used.clear()
+        run.result = run_command(folder, "regions.csv", *LOGGED, "--force", PYTEST_CURRENT_TEST="")
+        assert run.result.returncode == 0, run.result
+        return list(used)
+
+    return run
+
+
+@pytest.fixture
+def usually(run, folder):
+    """Return a function that draws the same maps without an early reading, and returns the new maps."""
+
+    def usually():
+        shutil.rmtree(folder / "output")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(early_cells, "can_fork", lambda: False)
+            assert run() == []
+        return new_maps(folder)
+
+    return usually
+
+
+def new_maps(folder):
+    """Return the maps of the regions in the new table."""
+    return [path.read_bytes() for path in sorted(folder.glob("output/[de].png"))]
+
+
+def rewritten(folder, values, **profile):
+    """Replace the raster by another file."""
+    write_cells(folder / "new.tif", values)
+    with rasterio.open(folder / "new.tif", "r+") as file:
+        file.nodata = profile.get("nodata")
+    (folder / "new.tif").replace(folder / "grid.tif")
+
+
+@pytest.mark.parametrize("values", [cells(), cells(500), np.where(cells() > 900, np.nan, cells())])
+def test_new_regions_are_drawn_from_cells_that_are_read_early(values, run, usually, folder):
+    assert run() == []
+    (folder / "regions.csv").write_text(NEW_TABLE)
+    rewritten(folder, values.astype(np.float32))
+    assert run() == [True]
+    early = new_maps(folder)
+    assert early == usually()
+    assert len(early) == 2
+
+
+def test_another_table_with_the_same_settings_uses_the_record(run, folder):
+    assert run() == []
+    shutil.rmtree(folder / "cache" / "regionplot" / "runs")
+    (folder / "regions.csv").write_text(NEW_TABLE)
+    assert run() == [True]
+
+
+CHANGES = {
+    "other levels": lambda folder: (folder / "regionplot.toml").write_text(settings(levels="[0, 700, 1400]")),
+    "other method": lambda folder: (folder / "regionplot.toml").write_text(settings(more="resampling = 'bilinear'")),
+    "other type": lambda folder: rewritten(folder, cells().astype(np.float64)),
+    "fewer rows": lambda folder: rewritten(folder, cells()[:40]),
+    "a nodata value": lambda folder: rewritten(folder, cells(), nodata=7),
+    "a damaged record": lambda folder: os.truncate(next((folder / "cache/regionplot/cells").iterdir()), 99),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_other_cells_are_read_as_usual(change, run, usually, folder):
+    assert run() == []
+    (folder / "regions.csv").write_text(NEW_TABLE)
+    change(folder)
+    assert run() == []
+    assert new_maps(folder) == usually()
+
+
+def test_a_child_that_fails_changes_nothing(run, usually, folder, monkeypatch):
+    assert run() == []
+    (folder / "regions.csv").write_text(NEW_TABLE)
+
+    def fail(_, codes):
+        codes.fill(1)
+        raise RasterError("the disk is on fire")
+
+    monkeypatch.setattr(early_cells, "_read", fail)
+    assert run() == [False]
+    assert "fire" not in run.result.stderr
+    assert new_maps(folder) == usually()
+
+
+def test_a_raster_that_is_replaced_after_the_child_has_read_it_is_read_again(run, usually, folder, monkeypatch):
+    assert run() == []
+    (folder / "regions.csv").write_text(NEW_TABLE)
+    start = early_cells.EarlyCells.start.__func__
+
+    def replaced(cls, record):
+        early = start(cls, record)
+        result = early.finish()
+        rewritten(folder, cells(500))
+        return early._replace(finish=lambda: result)
+
+    monkeypatch.setattr(early_cells.EarlyCells, "start", classmethod(replaced))
+    assert run() == [False]
+    monkeypatch.undo()
+    assert new_maps(folder) == usually()
+
+
+COMMAND = """
+import os, signal, sys
+from regionplot.cli import commands
+from regionplot.runs import early_cells
+
+complete = early_cells.EarlyCells.are_complete
+early_cells.EarlyCells.are_complete = lambda *both: print("complete:", found := complete(*both)) or found
+"""
+RUN = "sys.exit(commands.run(sys.argv[1:]))"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("change", "is_complete"),
+    [("", True), ("early_cells._read = lambda *_: os.kill(os.getpid(), signal.SIGSEGV)\n", False)],
+    ids=["reads", "crashes"],
+)
+def test_a_child_process_reads_the_cells(change, is_complete, folder):
+    """The tests above read in their own process, which has threads and therefore does not fork."""
+    runs = (TABLE, "", ""), (NEW_TABLE, change, f"complete: {is_complete}\n")
+    for table, changed, printed in runs:
+        (folder / "regions.csv").write_text(table)
+        code = COMMAND + changed + RUN
+        command = [sys.executable, "-c", code, "-q", "regions.csv", "--force"]
+        result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        assert (result.returncode, result.stdout) == (0, printed), result.stderr
+    maps = new_maps(folder)
+    command = [*command, "--no-cache", "--output", "usual"]
+    subprocess.run([*command[:2], COMMAND + RUN, *command[3:]], cwd=folder, check=True)
+    assert maps == [path.read_bytes() for path in sorted(folder.glob("usual/[de].png"))]
+    assert len(maps) == 2
