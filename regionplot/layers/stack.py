@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import cache
 from typing import Any, NamedTuple
 
 from regionplot.inputs.isolation import time_limit
@@ -179,4 +180,10 @@ def _declared(layer: Layer, name: str, default: Any) -> Any:
 
 
 def _class_with_draw(layer: Layer) -> type:
-    return next(kind for kind in type(layer).__mro__ if "draw" in vars(kind))
+    return _definition_of_draw(type(layer))
+
+
+@cache
+def _definition_of_draw(kind: type) -> type:
+    """Return the class that defines `draw` for a class of layers. Drawing a map asks for it about fifty times."""
+    return next(each for each in kind.__mro__ if "draw" in vars(each))

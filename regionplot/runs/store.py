@@ -39,7 +39,7 @@ def check_folders(directory: Path, folders: Iterable[Path]) -> Iterator[str]:
     inside = directory.resolve()
     for folder in folders:
         try:
-            place = folder.resolve()
+            place = inside if folder == directory else folder.resolve()
         except (OSError, RuntimeError) as error:  # RuntimeError: circular links
             yield f"{folder}: {getattr(error, 'strerror', None) or error}"
             continue

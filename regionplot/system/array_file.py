@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _MARK = b"RPA1"
-_START, _LENGTH = struct.Struct("<4sIQ"), struct.Struct("<Q")
+_START, _CHECKED, _LENGTH = struct.Struct("<4sIQ"), struct.Struct("<4sI"), struct.Struct("<Q")
 _ALIGNMENT = 16
 
 
@@ -45,13 +45,10 @@ def write_arrays(file: IO[bytes], arrays: Mapping[str, NDArray[Any]]) -> None:
         if array.dtype.hasobject or array.dtype.fields:
             raise ValueError(f"{name}: arrays of the type {array.dtype} cannot be stored")
     header = json.dumps([(name, array.dtype.str, array.shape) for name, array in arrays.items()]).encode()
-    blocks = [_padded(header), *(_padded(array.tobytes()) for array in arrays.values())]
-    checksum = zlib.crc32(_LENGTH.pack(len(header)))
-    for block in blocks:
-        checksum = zlib.crc32(block, checksum)
-    file.write(_START.pack(_MARK, checksum, len(header)))
-    for block in blocks:
-        file.write(block)
+    blocks = [_LENGTH.pack(len(header)), _padded(header), *(_padded(array.tobytes()) for array in arrays.values())]
+    content = b"".join(blocks)
+    file.write(_CHECKED.pack(_MARK, zlib.crc32(content)))
+    file.write(content)
 
 
 def read_arrays(file: IO[bytes]) -> dict[str, NDArray[Any]]:

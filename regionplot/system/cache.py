@@ -61,6 +61,8 @@ class ArrayCache:
         from regionplot.system.array_file import read_arrays  # noqa: PLC0415 (kept maps need no arrays)
 
         path = self._path(key)
+        if not self.has(key):  # faster than the error of opening; ink of new maps is looked up twice
+            return None
         try:
             make_private_folder(self.folder)
             with open_own_file(path) as file:
