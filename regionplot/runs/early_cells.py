@@ -214,8 +214,8 @@ def remember_cells(name: str, task: RenderTask) -> None:
     task : RenderTask
         The task that drew the maps.
     """
-    if task.config.has_fields or task.config.panels:
-        return
+    if task.config.has_fields or task.config.panels or task.config.has_functions:
+        return  # the cells of several rasters, or the values of cells
     with suppress(RegionplotError, OSError), task.renderer() as renderer:
         _remember(name, renderer.style.shared)
 
