@@ -19,12 +19,12 @@ from regionplot.errors import ConfigError, InputError
 from regionplot.inputs.arrival import wait_for
 from regionplot.runs.checks import check_all, check_config
 from regionplot.runs.early_cells import record_name, remember_cells
-from regionplot.runs.identity import mark_of
 from regionplot.runs.remember import RunMemory
 from regionplot.runs.report import RunReport
 from regionplot.runs.run import render_regions
 from regionplot.settings.config import Config
 from regionplot.settings.loading import raster_as_written
+from regionplot.system.marks import mark_of
 
 if TYPE_CHECKING:
     from regionplot.cli.render_once import Prepared

@@ -21,9 +21,9 @@ from regionplot.cli.logs import log_to_stderr
 from regionplot.cli.request import Request
 from regionplot.cli.session import Session
 from regionplot.errors import RegionplotError
-from regionplot.runs.identity import Mark
 from regionplot.runs.metrics import check_target
 from regionplot.runs.report import RunReport
+from regionplot.system.marks import Mark
 from regionplot.system.signals import interrupts_held
 
 if TYPE_CHECKING:

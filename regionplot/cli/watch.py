@@ -33,13 +33,13 @@ from regionplot.cli.spawned import run_in_spawned_process
 from regionplot.cli.start import describe_ending
 from regionplot.errors import RasterError, RegionplotError
 from regionplot.inputs.arrival import Arrivals
-from regionplot.runs.identity import mark_of
 from regionplot.settings.config import Config
 from regionplot.settings.stac import StacError, with_file
 from regionplot.shared.load import preload_layers
 from regionplot.system.code import imported_libraries, library_version, source_files
 from regionplot.system.files import Fingerprint
 from regionplot.system.guard import GuardedProcess, continue_after, handle_signals
+from regionplot.system.marks import mark_of
 from regionplot.text import error_text
 
 if TYPE_CHECKING:

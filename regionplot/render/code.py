@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -20,7 +20,9 @@ import shapely
 
 from regionplot.errors import InputError
 from regionplot.shared.data import SharedData
-from regionplot.system.code import imported_libraries, library_version, source_files
+from regionplot.system.cache import ArrayCache
+from regionplot.system.code import library_version
+from regionplot.system.code_records import code_records, known_sources
 from regionplot.writers.base import make_writer
 
 _RENDERER = "regionplot.render.renderer"
@@ -46,14 +48,21 @@ def code_digest(data: SharedData) -> bytes:
     InputError
         If a source file cannot be read.
     """
-    return digest_of_modules(code_modules(data))
+    return digest_of_modules(code_modules(data), code_records() if data.config.run.cache else None)
 
 
 @cache
-def digest_of_modules(modules: tuple[str, ...]) -> bytes:
+def digest_of_modules(modules: tuple[str, ...], records: ArrayCache | None) -> bytes:
     """Return a digest of the source files of modules, and of the versions of their libraries.
 
     Files are read once per process, because a process keeps the code that it has imported.
+
+    Parameters
+    ----------
+    modules : tuple of str
+        Names of modules.
+    records : ArrayCache or None
+        Cache of what is known about source files. See `code_records`.
 
     Raises
     ------
@@ -61,9 +70,9 @@ def digest_of_modules(modules: tuple[str, ...]) -> bytes:
         If a source file cannot be read.
     """
     with _code_errors():
-        total = hashlib.sha256(json.dumps(_versions(modules)).encode())
-        for path in source_files(*modules):
-            total.update(path.read_bytes())
+        sources = known_sources(modules, records)
+        total = hashlib.sha256(json.dumps(_versions(sources.libraries)).encode())
+        total.update(sources.digest)
     return total.digest()
 
 
@@ -76,10 +85,10 @@ def _code_errors() -> Iterator[None]:
         raise InputError(f"{error.filename}: cannot be read: {error.strerror}") from error
 
 
-def _versions(modules: tuple[str, ...]) -> list[str]:
+def _versions(libraries: Iterable[str]) -> list[str]:
     """Return the versions of the libraries that modules import, and of the C libraries inside them."""
     c_libraries = [pyproj.proj_version_str, shapely.geos_version_string, rasterio.__gdal_version__]
-    versions = [f"{name} {library_version(name)}" for name in imported_libraries(*modules)]
+    versions = [f"{name} {library_version(name)}" for name in libraries]
     return [*versions, *c_libraries, *_freetype()]
 
 

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from regionplot.inputs.arrival import LOCAL_FILE_SYSTEMS, file_system
-from regionplot.runs.identity import Marks, are_older
+from regionplot.runs.identity import are_older
 from regionplot.runs.report import RunReport, state_of
+from regionplot.system.marks import Marks
 
 
 def is_up_to_date(report: RunReport) -> bool:

@@ -214,8 +214,9 @@ def remember_cells(name: str, task: RenderTask) -> None:
     task : RenderTask
         The task that drew the maps.
     """
-    if task.config.has_fields or task.config.panels or task.config.has_functions:
-        return  # the cells of several rasters, or the values of cells
+    config = task.config
+    if not config.run.cache or config.has_fields or config.panels or config.has_functions:
+        return  # the last three use the cells of several rasters, or the values of cells
     with suppress(RegionplotError, OSError), task.renderer() as renderer:
         _remember(name, renderer.style.shared)
 

@@ -16,20 +16,18 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from regionplot._version import __version__
+from regionplot.system import marks
 from regionplot.system.machine import usable_cpus
+from regionplot.system.marks import Mark, Marks, mark_of, marks_in
 
-MIN_AGE = 2.0
-"""Seconds that an input must have been unchanged when a run starts.
-
-The times of a file have a limited resolution, up to a second on old file systems. If a file is written twice within
-this resolution, its times do not show the second change. Git calls such an entry racy.
-"""
+MIN_AGE = marks.MIN_AGE
+"""Seconds that an input must have been unchanged when a run starts. See `system.marks`."""
 _LENGTH = 32
 """Number of hexadecimal digits of a digest."""
 _SESSION = frozenset(
@@ -43,10 +41,6 @@ _SESSION = frozenset(
 )  # fmt: skip
 """Environment variables that differ between sessions and change no map."""
 _SESSION_PREFIXES = ("SSH_", "XDG_SESSION_", "XDG_RUNTIME_", "XDG_SEAT", "XDG_VTNR", "SYSTEMD_", "LISTEN_", "TERM_")
-Mark = tuple[int, ...] | None
-"""Device, inode, size and times of a file. None if there is no such file."""
-Marks = Mapping[str, Mark]
-"""Marks of files by path."""
 
 
 def program_digest(*parts: str) -> str:
@@ -70,7 +64,7 @@ def program_digest(*parts: str) -> str:
         sorted(_environment()),
         [mark_of(path) for path in _gdal_settings()],
         [[folder, *_packages_in(folder or ".")] for folder in sys.path],
-        sorted(_files_in(os.path.dirname(os.path.dirname(__file__)))),  # noqa: PTH120
+        sorted(marks_in(os.path.dirname(os.path.dirname(__file__)))),  # noqa: PTH120
     ]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:_LENGTH]
 
@@ -94,27 +88,6 @@ def _packages_in(folder: str) -> tuple[Mark, list[str]]:
     with suppress(OSError):
         names = sorted(name for name in os.listdir(folder) if name.endswith("-info"))  # noqa: PTH208
     return mark_of(folder), names
-
-
-def _files_in(folder: str) -> Iterator[tuple[str, Mark]]:
-    """Yield path and mark of all files below a folder, except compiled modules."""
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.name == "__pycache__":
-                continue
-            if entry.is_dir(follow_symlinks=False):
-                yield from _files_in(entry.path)
-            else:
-                yield entry.path, mark_of(entry.path)
-
-
-def mark_of(path: str | Path) -> Mark:
-    """Return the mark of a file, or None if there is no such file."""
-    try:
-        found = os.stat(path)  # noqa: PTH116 (half of the time of a `Fingerprint`, for hundreds of source files)
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 class InputFiles(NamedTuple):
@@ -150,9 +123,6 @@ def _parts_of(path: Path) -> Iterable[Path]:
     return [path.parent / name for name in sorted(names) if name.casefold().startswith(start)]
 
 
-def are_older(marks: Marks, time: float) -> bool:
-    """Return True if all files exist and have not changed since `MIN_AGE` seconds before a time.
-
-    The last time of a mark is the time of the last change of content or attributes, which programs cannot set.
-    """
-    return all(mark is not None and mark[-1] / 1e9 < time - MIN_AGE for mark in marks.values())
+def are_older(files: Marks, time: float) -> bool:
+    """Return True if all files exist and have not changed since `MIN_AGE` seconds before a time."""
+    return marks.are_older(files, time, MIN_AGE)

@@ -17,7 +17,7 @@ from regionplot.executors.base import Outcome
 from regionplot.geo.extent import Extent
 from regionplot.geo.region import Region
 from regionplot.runs.facts import RunFacts
-from regionplot.runs.identity import InputFiles, Marks
+from regionplot.runs.identity import InputFiles
 from regionplot.runs.jobs import Job
 from regionplot.settings.patterns import Pattern
 from regionplot.system.cache import trim, user_cache_folder
@@ -29,6 +29,7 @@ from regionplot.system.files import (
     open_exclusive,
     open_own_file,
 )
+from regionplot.system.marks import Marks
 
 logger = logging.getLogger(__name__)
 _SUFFIX = ".json"

@@ -18,13 +18,14 @@ from regionplot.registry import EXECUTORS, LAYERS, WRITERS
 from regionplot.runs.certainty import are_local, is_up_to_date, with_certain_raster
 from regionplot.runs.facts import RunFacts
 from regionplot.runs.filenames import assign_file_names
-from regionplot.runs.identity import InputFiles, Marks, are_older
+from regionplot.runs.identity import InputFiles, are_older
 from regionplot.runs.known import KnownMap, KnownRun, write_known_run
 from regionplot.runs.report import RunReport
 from regionplot.runs.task import RenderTask
 from regionplot.runs.texts import has_searched_fonts
 from regionplot.settings.config import Config
 from regionplot.settings.field import FieldSettings
+from regionplot.system.marks import Marks
 
 _WHOLE = frozenset({"AAIGrid", "GRIB", "GTiff", "JP2OpenJPEG", "SRTMHGT", "netCDF"})
 """Drivers of formats whose data are in the file, or in files beside it that have the same name without the suffix."""

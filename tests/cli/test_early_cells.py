@@ -156,6 +156,23 @@ def test_a_raster_that_is_replaced_after_the_child_has_read_it_is_read_again(run
     assert new_maps(folder) == usually()
 
 
+def drawing_function(folder):
+    text = "import numpy as np\ndef draw(shared, region):\n    return np.zeros((9, 9, 3), np.uint8)\n"
+    (folder / "own_draw.py").write_text(text)
+    return settings().replace("[map]", '[map]\ndraw = "own_draw:draw"')
+
+
+@pytest.mark.parametrize(
+    "text",
+    [lambda _: settings(run="start_method = 'fork'\ncache = false"), drawing_function],
+    ids=["no cache", "a function of the user"],
+)
+def test_runs_without_classified_cells_or_cache_write_no_record(text, run, folder):
+    (folder / "regionplot.toml").write_text(text(folder))
+    assert run() == []
+    assert not (folder / "cache" / "regionplot" / "cells").exists()
+
+
 COMMAND = """
 import os, signal, sys
 from regionplot.cli import commands

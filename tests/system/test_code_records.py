@@ -1,0 +1,95 @@
+"""What source files contain is kept on disk, as long as no file of the package changes."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import pytest
+
+from regionplot.system import code, code_records
+from regionplot.system.cache import ArrayCache
+from regionplot.system.code_records import Sources, known_sources
+from regionplot.system.marks import are_older
+
+MODULES = ("package.one",)
+
+
+@pytest.fixture(autouse=True)
+def package(tmp_path, monkeypatch):
+    """Return the folder of a package that stands for this package. Its files count as old."""
+    folder = tmp_path / "package"
+    folder.mkdir()
+    for name, text in {"__init__": "", "one": "from package import two\n", "two": "import numpy\n"}.items():
+        (folder / f"{name}.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(code_records, "_PACKAGE", folder)
+    monkeypatch.setattr(code_records, "are_older", lambda *_: True)
+    return folder
+
+
+@pytest.fixture
+def find(tmp_path, monkeypatch):
+    """Return a function that finds the sources as a new process does, and tells whether it has read the files."""
+    reads = []
+    read = Sources.of.__func__
+    monkeypatch.setattr(Sources, "of", classmethod(lambda cls, modules: reads.append(1) or read(cls, modules)))
+    records = ArrayCache(tmp_path / "records")
+
+    def find(modules=MODULES, records=records):
+        for function in vars(code).values():
+            if hasattr(function, "cache_clear"):
+                function.cache_clear()
+        reads.clear()
+        return known_sources(modules, records), bool(reads)
+
+    return find
+
+
+def test_files_are_read_once(find):
+    first, was_read = find()
+    assert was_read
+    assert first.libraries == ("numpy",)
+    assert find() == (first, False)
+
+
+def test_a_changed_file_is_read(find, package):
+    first, _ = find()
+    time.sleep(0.02)  # the resolution of the times of files
+    (package / "two.py").write_text("import shapely, pyproj\n")
+    changed, was_read = find()
+    assert was_read
+    assert changed.libraries == ("pyproj", "shapely")
+    assert changed.digest != first.digest
+    assert find() == (changed, False)
+
+
+def test_a_file_with_its_old_size_and_time_is_read(find, package):
+    find()
+    time.sleep(0.02)
+    path = package / "two.py"
+    before = path.stat()
+    path.write_text("import shapy\n")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert path.stat().st_size == before.st_size
+    assert find()[1]
+
+
+def test_young_files_have_no_record(find, monkeypatch):
+    monkeypatch.setattr(code_records, "are_older", are_older)
+    first, _ = find()
+    assert find() == (first, True)
+
+
+def test_a_damaged_record_is_not_used(find, tmp_path):
+    first, _ = find()
+    (record,) = (tmp_path / "records").iterdir()
+    ArrayCache(tmp_path / "records").write(record.stem, {**first.arrays(), "digest": first.arrays()["digest"][:5]})
+    assert find() == (first, True)
+
+
+def test_modules_of_other_packages_and_runs_without_cache_have_no_record(find, tmp_path):
+    (tmp_path / "other.py").write_text("import numpy\n")
+    for _ in range(2):
+        assert find(("other", "package.one"))[1]
+        assert find(records=None)[1]
