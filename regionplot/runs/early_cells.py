@@ -43,6 +43,7 @@ from regionplot.shared.budget import memory_budget
 from regionplot.system.cache import ArrayCache, user_cache_folder
 from regionplot.system.files import Fingerprint
 from regionplot.system.guard import leave_guard
+from regionplot.system.signals import release_ending_signals
 from regionplot.system.threads import thread_pool
 
 if TYPE_CHECKING:
@@ -236,6 +237,7 @@ def _remember(name: str, shared: SharedData) -> None:
 def _read(record: CellsRecord, codes: Codes) -> dict[str, NDArray[Any]]:
     """Read and classify all cells of a record. Return the fingerprint of the file. Called in the child."""
     leave_guard()
+    release_ending_signals()  # the parent has started the child while signals are held
     band = record.band._replace(fingerprint=Fingerprint.of(record.band.path))
 
     def use(place: tuple[slice, slice], values: NDArray[Any]) -> None:
