@@ -99,7 +99,7 @@ def draw_maps(request: Request, session: Session, name: str | None, prepared: Pr
     if not (warnings.count or config.has_fields):  # the next run must show the warnings, too
         memory.write(config, report, raster_as_written(request.config_path, request.overrides), session.task)
     if session.task is not None:
-        remember_cells(record_name(request.config_path, request.overrides), session.task)
+        remember_cells(record_name(request.config_path, request.overrides.get("raster")), session.task)
     return report
 
 

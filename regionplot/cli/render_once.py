@@ -74,7 +74,7 @@ def reading_early(request: Request, name: str | None) -> Iterator[None]:
         with interrupts_held(), imports_uncollected():
             from regionplot.runs.early_cells import early_cells, record_name  # noqa: PLC0415 (imports NumPy, rasterio)
 
-            stack.enter_context(early_cells(record_name(request.config_path, request.overrides)))
+            stack.enter_context(early_cells(record_name(request.config_path, request.overrides.get("raster"))))
         yield
 
 

@@ -144,9 +144,18 @@ class EarlyCells(NamedTuple):
 _early: ContextVar[EarlyCells | None] = ContextVar("early_cells", default=None)
 
 
-def record_name(*parts: object) -> str:
-    """Return the name of the record for runs with the same settings file, from everything that chooses the settings."""
-    return hashlib.sha256(repr((str(Path.cwd()), parts)).encode()).hexdigest()[:_DIGITS]
+def record_name(config_path: Path | None, raster: object) -> str:
+    """Return the name of the record for runs with the same raster.
+
+    Parameters
+    ----------
+    config_path : Path or None
+        The settings file.
+    raster : object
+        Settings of the raster that replace those in the file. Other settings hardly change what a run reads.
+    """
+    facts = str(Path.cwd()), config_path and str(config_path), raster
+    return hashlib.sha256(repr(facts).encode()).hexdigest()[:_DIGITS]
 
 
 @contextmanager

@@ -52,9 +52,9 @@ def run(run_command, folder, monkeypatch):
         early_cells.EarlyCells, "are_complete", lambda self, band: used.append(complete(self, band)) or used[-1]
     )
 
-    def run():
+    def run(*arguments):
         used.clear()
-        run.result = run_command(folder, "regions.csv", *LOGGED, "--force", PYTEST_CURRENT_TEST="")
+        run.result = run_command(folder, "regions.csv", *LOGGED, "--force", *arguments, PYTEST_CURRENT_TEST="")
         assert run.result.returncode == 0, run.result
         return list(used)
 
@@ -104,6 +104,8 @@ def test_another_table_with_the_same_settings_uses_the_record(run, folder):
     shutil.rmtree(folder / "cache" / "regionplot" / "runs")
     (folder / "regions.csv").write_text(NEW_TABLE)
     assert run() == [True]
+    assert run("--output", "elsewhere", "--workers", "2") == [True]
+    assert run("--raster", "grid.tif") == []
 
 
 CHANGES = {
