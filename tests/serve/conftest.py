@@ -20,13 +20,20 @@ def columns_config(tmp_path_factory: pytest.TempPathFactory) -> Config:
 
 @pytest.fixture(scope="module", autouse=True)
 def no_threads() -> Iterator[None]:
-    """End the threads of all clients and applications after each module, because other tests fork."""
+    """End the threads of all clients and applications after each module, because other tests fork.
+
+    A collection takes half a second, because pytest keeps all tests.
+    """
     yield
     close_clients()
-    gc.collect()  # applications that have not been shut down
-    for thread in threading.enumerate():
-        if thread.name.startswith("ThreadPoolExecutor"):
-            thread.join(5)
+    if _pool_threads():
+        gc.collect()  # applications that have not been shut down
+    for thread in _pool_threads():
+        thread.join(5)
+
+
+def _pool_threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name.startswith("ThreadPoolExecutor")]
 
 
 @pytest.fixture(scope="module")
