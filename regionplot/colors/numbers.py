@@ -7,9 +7,10 @@ This is several times faster than `searchsorted` followed by a call to the color
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from typing_extensions import override
 from regionplot.colors.base import PaletteScale, on_background
 from regionplot.colors.classifier import Codes, LevelClassifier
 from regionplot.colors.colormaps import ColormapColors, colors_of
+from regionplot.colors.rounding import rounded_limits
 from regionplot.colors.units import SAME, Conversion
 from regionplot.settings.colors import MAX_LIMIT, ColorSettings
 from regionplot.settings.config import Config
@@ -33,8 +35,26 @@ _ENOUGH = 1_000_000
 _DECADE = 10.0
 _MIN_RANGE = 1e-6
 """Minimum difference between the limits of a scale, as a fraction of a limit."""
+_LEAST_WIDTH = 1e-12
+"""Width of a range, as a fraction of a limit, up to which its values are taken as a single value."""
 _MIN_LIMIT = 1e-280
 """Minimum absolute value of the larger limit of a scale. matplotlib replaces limits that are closer to zero."""
+
+
+class Linear(NamedTuple):
+    """The norm of a linear scale. Its values equal those of `matplotlib.colors.Normalize`, to the last bit."""
+
+    vmin: float
+    vmax: float
+
+    def __call__(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Return values relative to the limits: 0 at `vmin` and 1 at `vmax`. Whole numbers become floating point."""
+        dtype = values.dtype if values.dtype.kind == "f" else np.promote_types(values.dtype, np.float32)
+        vmin, vmax = np.float64(self.vmin), np.float64(self.vmax)
+        scaled = np.array(values, dtype)
+        scaled -= vmin
+        scaled /= vmax - vmin
+        return scaled
 
 
 @dataclass(frozen=True)
@@ -46,7 +66,7 @@ class ColorScale(PaletteScale):
 
     settings: ColorSettings
     colors: ColormapColors
-    limits: Normalize | None
+    limits: Linear | Normalize | None
     """Norm of a continuous scale."""
     levels: NDArray[Any] | None
     """Class limits. None: the scale is continuous."""
@@ -98,12 +118,14 @@ class ColorScale(PaletteScale):
 
     @cached_property
     def norm(self) -> Normalize:
-        """The norm. For levels, the first use imports matplotlib."""
-        if self.limits is not None:
+        """The norm. For levels and linear scales, the first use imports matplotlib."""
+        if self.limits is not None and not isinstance(self.limits, Linear):
             return self.limits
-        assert self.levels is not None, "a scale without limits has levels"
-        from matplotlib.colors import BoundaryNorm  # noqa: PLC0415 (maps with levels are drawn without matplotlib)
+        from matplotlib.colors import BoundaryNorm, Normalize  # noqa: PLC0415 (maps are drawn without these norms)
 
+        if self.limits is not None:
+            return Normalize(*self.limits)
+        assert self.levels is not None, "a scale without limits has levels"
         return BoundaryNorm(self.levels, len(self.colors.rows))
 
     @property
@@ -125,7 +147,10 @@ class ColorScale(PaletteScale):
     @property
     def _limits(self) -> tuple[Any, Any]:
         """The limits of the scale."""
-        return (self.norm.vmin, self.norm.vmax) if self.levels is None else (self.levels[0], self.levels[-1])
+        if self.levels is not None:
+            return self.levels[0], self.levels[-1]
+        assert self.limits is not None, "a scale without levels has limits"
+        return self.limits.vmin, self.limits.vmax
 
     @override
     def digest_items(self) -> list[object]:
@@ -133,23 +158,26 @@ class ColorScale(PaletteScale):
 
     @override
     def rows_of(self, values: NDArray[Any]) -> Codes:
-        return self._steps(values) if self.levels is None else self.classifier(self.levels).rows_of(values)
+        if self.levels is not None:
+            return self.classifier(self.levels).rows_of(values)
+        assert self.limits is not None, "a scale without levels has limits"
+        return self._steps(values, self.limits)
 
     def classifier(self, levels: NDArray[Any]) -> LevelClassifier:
         """Return the classifier of cells, for levels in the units of the scale."""
         return LevelClassifier(self.units.stored(levels), self.settings.closed)
 
-    def _steps(self, values: NDArray[Any]) -> Codes:
+    def _steps(self, values: NDArray[Any], norm: Linear | Normalize) -> Codes:
         count = len(self.colors.rows)
         values = self.units.shown(values)
-        if values.dtype == np.float32 and not all(map(_is_single, (self.norm.vmin, self.norm.vmax))):
+        if values.dtype == np.float32 and not all(map(_is_single, (norm.vmin, norm.vmax))):
             values = values.astype(np.float64)
         with np.errstate(invalid="ignore", over="ignore", under="ignore"):
-            within = np.clip(np.nan_to_num(values, nan=self.norm.vmin or 0.0), self.norm.vmin, self.norm.vmax)
-            scaled = np.ma.filled(self.norm(within), -1.0)
+            within = np.clip(np.nan_to_num(values, nan=norm.vmin or 0.0), norm.vmin, norm.vmax)
+            scaled = norm(within) if isinstance(norm, Linear) else np.ma.filled(norm(within), -1.0)
             index = np.clip(np.floor(scaled * count), 0, count - 1).astype(np.uint16) + np.uint16(1)
-            index[values < self.norm.vmin] = 0
-            index[values > self.norm.vmax] = count + 1
+            index[values < norm.vmin] = 0
+            index[values > norm.vmax] = count + 1
         return np.asarray(index, np.uint16)
 
 
@@ -158,10 +186,14 @@ def _visible(ticks: tuple[float, ...] | None, low: float, high: float) -> tuple[
     return tuple(tick for tick in ticks or () if low <= tick <= high) or None
 
 
-def _continuous(settings: ColorSettings, found: NDArray[Any]) -> tuple[Normalize, tuple[bool, bool]]:
-    """Return the norm and two flags: True if values lie below the norm, and True if values lie above the norm."""
-    from matplotlib.colors import LogNorm, Normalize, PowerNorm, SymLogNorm  # noqa: PLC0415 (levels need no norm)
+def needs_matplotlib(settings: ColorSettings) -> bool:
+    """Return True if a continuous scale uses matplotlib, apart from the colors of a colormap."""
+    is_uneven = settings.diverging is not None and settings.vmin is not None and settings.vmax is not None
+    return settings.is_ramp or settings.norm not in (None, "linear") or is_uneven
 
+
+def _continuous(settings: ColorSettings, found: NDArray[Any]) -> tuple[Linear | Normalize, tuple[bool, bool]]:
+    """Return the norm and two flags: True if values lie below the norm, and True if values lie above the norm."""
     if settings.diverging is not None:
         return _diverging(settings, settings.diverging, found)
     low, high = _rounded_range(found) if settings.norm != "log" else (float(found.min()), float(found.max()))
@@ -169,28 +201,37 @@ def _continuous(settings: ColorSettings, found: NDArray[Any]) -> tuple[Normalize
     vmax = high if settings.vmax is None else settings.vmax
     if not vmin < vmax or max(abs(vmin), abs(vmax)) < _MIN_LIMIT:
         vmin, vmax = _widened(vmin, vmax, settings)
-    norms: dict[str, Any] = {
-        "linear": lambda: Normalize(vmin, vmax),
+    return _norm(settings.norm, vmin, vmax), (float(found.min()) < vmin, float(found.max()) > vmax)
+
+
+def _norm(name: str | None, vmin: float, vmax: float) -> Linear | Normalize:
+    if name in (None, "linear"):
+        return Linear(vmin, vmax)
+    from matplotlib.colors import LogNorm, PowerNorm, SymLogNorm  # noqa: PLC0415 (few scales need these norms)
+
+    norms: dict[str, Callable[[], Normalize]] = {
         "log": lambda: LogNorm(vmin, vmax),
         "sqrt": lambda: PowerNorm(0.5, vmin, vmax),
         "symlog": lambda: SymLogNorm(max(abs(vmin), abs(vmax)) / 100, vmin=vmin, vmax=vmax),
     }
-    return norms[settings.norm or "linear"](), (float(found.min()) < vmin, float(found.max()) > vmax)
+    return norms[name]()
 
 
-def _diverging(settings: ColorSettings, center: float, found: NDArray[Any]) -> tuple[Normalize, tuple[bool, bool]]:
+def _diverging(
+    settings: ColorSettings, center: float, found: NDArray[Any]
+) -> tuple[Linear | Normalize, tuple[bool, bool]]:
     """Return the norm of a scale with a center, and the flags that `_continuous` returns."""
-    from matplotlib.colors import Normalize, TwoSlopeNorm  # noqa: PLC0415 (levels need no norm)
-
     vmin, vmax = settings.vmin, settings.vmax
     if vmin is not None and vmax is not None:
-        norm: Normalize = TwoSlopeNorm(center, vmin, vmax)
+        from matplotlib.colors import TwoSlopeNorm  # noqa: PLC0415 (few scales need this norm)
+
+        norm: Linear | Normalize = TwoSlopeNorm(center, vmin, vmax)
     else:
         reach = (
             center - vmin if vmin is not None else vmax - center if vmax is not None else _rounded_reach(found, center)
         )
         vmin, vmax = center - reach, center + reach
-        norm = Normalize(vmin, vmax)
+        norm = Linear(vmin, vmax)
     return norm, (float(found.min()) < vmin, float(found.max()) > vmax)
 
 
@@ -237,10 +278,7 @@ def _rounded_range(found: NDArray[Any]) -> tuple[float, float]:
     low, high = max(low, -MAX_LIMIT), min(high, MAX_LIMIT)
     if low == high:
         low, high = float(found.min()), float(found.max())
-    if low == high:  # otherwise, the ticks would differ only in the last digits
+    if high - low <= _LEAST_WIDTH * max(abs(low), abs(high)):  # the ticks would differ only in the last digits
         margin = abs(low) * _CONSTANT_MARGIN or 1.0
         low, high = low - margin, high + margin
-    from matplotlib.ticker import MaxNLocator  # noqa: PLC0415 (levels need no ticks)
-
-    ticks = MaxNLocator(nbins=10, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
-    return float(ticks[0]), float(ticks[-1])
+    return rounded_limits(low, high)

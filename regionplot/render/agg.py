@@ -1,4 +1,4 @@
-"""Draw RGB maps, and the marks of palette maps, with matplotlib's Agg renderer.
+"""Draw marks with matplotlib's Agg renderer.
 
 Lines, areas, symbols, rectangles and usual titles need no figure. matplotlib's figure is imported, and made, when the
 first mark needs it: a label in the panel, an `AxesCall`, or a text that must be measured.
@@ -6,7 +6,7 @@ first mark needs it: a label in the panel, an `AxesCall`, or a text that must be
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,25 +17,17 @@ from matplotlib.artist import Artist
 from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.transforms import Bbox, BboxBase, BboxTransformFrom, BboxTransformTo, Transform, TransformedBbox
 
-from regionplot.colors.base import Scale
-from regionplot.geo.strips import row_strips
 from regionplot.layers.stack import can_yield
-from regionplot.render.adaptive import adapted, required_colors
 from regionplot.render.artists import PanelPlace, artist_without_figure, panel_artists, sheet_artist
 from regionplot.render.bare_canvas import are_usual
-from regionplot.render.canvases import Canvases
-from regionplot.render.drawn_marks import NEEDS_AXES, DrawnMarks, PanelArtists
+from regionplot.render.drawn_marks import NEEDS_AXES, PanelArtists
 from regionplot.render.fonts import FALLBACKS
-from regionplot.render.palette import adapts_palette
-from regionplot.render.shading import change_colors
 from regionplot.render.sheets import Style
 from regionplot.render.style import plain_style
 from regionplot.sheet.layout import Box, Layout
-from regionplot.sheet.marks import Hatch, Shade, SheetMark, Text
-from regionplot.sheet.sheet import Sheet
+from regionplot.sheet.marks import SheetMark, Text
 from regionplot.sheet.view import View
-from regionplot.system.stopwatch import Stopwatch
-from regionplot.writers.base import Bytes, Picture
+from regionplot.writers.base import Bytes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -96,23 +88,6 @@ class Canvas:
         height = self.layout.size[1]
         return slice(height - box.top, height - box.bottom), slice(box.left, box.right)
 
-    def paint(self, sheet: Sheet, scale: Scale, shades: Iterable[Shade | Hatch]) -> None:
-        """Write the colors of the raster into the panel, in strips that fit into the cache of the processor."""
-        panel = self.buffer[self.slices(sheet.view.box)]
-        for rows in row_strips(*sheet.codes.shape):
-            panel[rows] = scale.rgba(sheet.codes[rows])
-        change_colors(panel, sheet.codes, scale.nodata, shades)
-
-    def rgb(self) -> Bytes:
-        """Return a copy of the colors, shape (height, width, 3).
-
-        Channels are copied one by one. This takes half the time of a single copy of three channels.
-        """
-        pixels = np.empty((*self.buffer.shape[:2], 3), np.uint8)
-        for channel in range(3):
-            pixels[..., channel] = self.buffer[..., channel]
-        return pixels
-
     def draw_in_panel(self, marks: Iterable[PanelArtists], view: View) -> None:
         """Draw marks in the panel of a view."""
         place: PanelPlace = AxesPlace.of(view, self.layout)
@@ -136,61 +111,21 @@ class Canvas:
         artist.draw(self.renderer)
 
 
-class Drawing:
-    """Draw RGB maps.
+def prepare_matplotlib(canvas: Canvas, style: Style, titles: Iterable[str]) -> None:
+    """Import and find what maps with these titles need, such as fonts, so that forked workers inherit it.
 
     Parameters
     ----------
+    canvas : Canvas
+        The sheet of the maps.
     style : Style
         The style of all maps.
-    frame : callable
-        Function that returns the sheet with the frame, shape (height, width, 4). Only RGB maps need it.
-    canvases : Canvases, optional
-        Sheets that several drawings of one run share.
+    titles : iterable of str
+        The titles of the maps.
     """
-
-    def __init__(self, style: Style, frame: Callable[[], Bytes], canvases: Canvases | None = None) -> None:
-        self._style, self._frame = style, frame
-        self._canvases = canvases or Canvases()
-        self._adapts = adapts_palette(style)
-
-    @property
-    def canvas(self) -> Canvas:
-        """The sheet of this thread. Other drawings may have drawn on it."""
-        return self._canvases.canvas(self._style.layout)
-
-    def prepare(self, titles: Iterable[str]) -> None:
-        """Import and find what maps with these titles need, such as fonts, so that forked workers inherit it."""
-        FALLBACKS.find("".join(getattr(layer, "letters", "") for layer in self._style.layers))
-        with plain_style():
-            title = Text(0, 0, "a", self._style.layout.page.title_points, is_hinted=False)
-            self.canvas.draw_on_sheet(title)
-            has_labels = any(can_yield(layer, NEEDS_AXES) for layer in self._style.layers)
-            if has_labels or not are_usual(titles, self._style):
-                _ = self.canvas.figure
-
-    def picture(self, sheet: Sheet, watch: Stopwatch) -> Picture:
-        """Return an RGB map. The watch records the time of each stage."""
-        canvas, frame = self.canvas, self._frame()
-        with plain_style():
-            marks = DrawnMarks.of(self._style.layers, sheet)
-            watch.lap("clip")
-            np.copyto(canvas.buffer, frame)
-            canvas.paint(sheet, self._style.scale, marks.shades)
-            watch.lap("compose")
-            canvas.draw_in_panel(marks.in_panel, sheet.view)
-            for mark in marks.on_sheet:
-                canvas.draw_on_sheet(mark)
-            watch.lap("stroke")
-            picture = self._finished(canvas, sheet)
-        watch.lap("compose")
-        return picture
-
-    def _finished(self, canvas: Canvas, sheet: Sheet) -> Picture:
-        """Return the drawn image, with a palette if it should have one."""
-        page, found = sheet.layout.page, None
-        if self._adapts:
-            found = adapted(canvas.buffer, required_colors(page.ink, page.line_ink, page.faint_ink))
-        if found is None:
-            return Picture(canvas.rgb(), None, sheet.title, sheet.no_data)
-        return Picture(found.rows, found.colors, sheet.title, sheet.no_data, row_filter="none")
+    FALLBACKS.find("".join(getattr(layer, "letters", "") for layer in style.layers))
+    with plain_style():
+        canvas.draw_on_sheet(Text(0, 0, "a", style.layout.page.title_points, is_hinted=False))
+        has_labels = any(can_yield(layer, NEEDS_AXES) for layer in style.layers)
+        if has_labels or not are_usual(titles, style):
+            _ = canvas.figure

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pyproj
-import rasterio
 import shapely
 
 from regionplot.errors import InputError
+from regionplot.inputs.gdal import import_rasterio
 from regionplot.shared.data import SharedData
 from regionplot.system.cache import ArrayCache
 from regionplot.system.code import library_version
@@ -87,7 +87,7 @@ def _code_errors() -> Iterator[None]:
 
 def _versions(libraries: Iterable[str]) -> list[str]:
     """Return the versions of the libraries that modules import, and of the C libraries inside them."""
-    c_libraries = [pyproj.proj_version_str, shapely.geos_version_string, rasterio.__gdal_version__]
+    c_libraries = [pyproj.proj_version_str, shapely.geos_version_string, import_rasterio().__gdal_version__]
     versions = [f"{name} {library_version(name)}" for name in libraries]
     return [*versions, *c_libraries, *_freetype()]
 

@@ -22,6 +22,7 @@ from regionplot.render.ink import Ink, PaletteMaps
 from regionplot.render.ink_cache import InkCache
 from regionplot.render.ink_drawing import InkDrawing
 from regionplot.render.palette import ShadedPalette, hatch_of, layers_with_light, nearest_rows, palette_for
+from regionplot.render.rgb import RgbDrawing
 from regionplot.render.sheets import Style, crs_text, make_sheet, place_on_earth
 from regionplot.shared.data import SharedData
 from regionplot.sheet.projection import crs_name
@@ -33,7 +34,7 @@ from regionplot.writers.base import AnyWriter, Bytes, FigurePicture, Picture, en
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from regionplot.render.agg import Canvas, Drawing
+    from regionplot.render.agg import Canvas
     from regionplot.render.tones import ToneMaps
 
 
@@ -83,6 +84,7 @@ class MapRenderer:
         self._palette = palette_for(self.style)
         self._cache = InkCache.of(self.style, self._palette)
         self._bare: InkDrawing | None = None
+        self._bare_rgb: RgbDrawing | None = None
 
     def prepare(self, regions: Sequence[Region]) -> None:
         """Read or draw the frame, and find the code of the CRS. If a map must be drawn, import what draws it.
@@ -103,11 +105,13 @@ class MapRenderer:
         elif self._cache is not None and self._cache.knows_all(regions):
             return
         titles = list(self._titles(regions))
-        inks = self._inks if is_rgb else self._inks_for(titles)
-        if inks is self._inks:
-            self._drawing.prepare(titles)
+        drawing = self._rgb_for(titles) if is_rgb else self._inks_for(titles)
+        if drawing in (self._rgb, self._inks):
+            from regionplot.render.agg import prepare_matplotlib  # noqa: PLC0415 (imports matplotlib)
+
+            prepare_matplotlib(self.canvas, self.style, titles)
         else:
-            inks.prepare()
+            drawing.prepare()
 
     @property
     def kept(self) -> tuple[PaletteMaps, InkCache] | None:
@@ -119,13 +123,21 @@ class MapRenderer:
     @property
     def canvas(self) -> Canvas:
         """The sheet on which matplotlib draws."""
-        return self._drawing.canvas
+        return self._canvases.canvas(self.style.layout)
 
     @cached_property
-    def _drawing(self) -> Drawing:
-        from regionplot.render.agg import Drawing  # noqa: PLC0415 (imports matplotlib)
+    def _rgb(self) -> RgbDrawing:
+        return RgbDrawing(self.style, lambda: self._frame, lambda: self.canvas)
 
-        return Drawing(self.style, lambda: self._frame, self._canvases)
+    def _rgb_for(self, titles: Iterable[str]) -> RgbDrawing:
+        """Return an object that draws RGB maps with matplotlib, or with its compiled modules alone if they suffice."""
+        modules = compiled_modules()
+        if modules is None or not self._draws_usual_marks or not are_usual(titles, self.style):
+            return self._rgb
+        if self._bare_rgb is None:
+            layout = self.style.layout
+            self._bare_rgb = RgbDrawing(self.style, lambda: self._frame, lambda: self._canvases.bare(layout, modules))
+        return self._bare_rgb
 
     @cached_property
     def _inks(self) -> InkDrawing:
@@ -247,8 +259,10 @@ class MapRenderer:
         return replace(self._picture(sheet, watch), georeference=place_on_earth(sheet.view, self.style, sheet.crs))
 
     def _picture(self, sheet: Sheet, watch: Stopwatch) -> Picture:
-        if self._palette is None or self._maps is None or sheet.no_data:
-            return self._drawing.picture(sheet, watch)
+        if sheet.no_data:  # its note needs matplotlib
+            return self._rgb.picture(sheet, watch)
+        if self._palette is None or self._maps is None:
+            return self._rgb_for((sheet.title,)).picture(sheet, watch)
         ink = self._ink(sheet, self._palette.channel, watch)
         if isinstance(self._maps, PaletteMaps):
             picture: Picture | None = self._maps.picture(sheet.codes, sheet.place, ink, sheet.title)
@@ -257,7 +271,7 @@ class MapRenderer:
             watch.lap("light")
             picture = self._maps.picture(sheet, light, ink)
         watch.lap("compose")
-        return picture or self._drawing.picture(sheet, watch)
+        return picture or self._rgb.picture(sheet, watch)
 
     def _for(self, region: Region) -> MapRenderer:
         """Return a renderer with the color scale of one region, or this renderer if all regions share the scale."""

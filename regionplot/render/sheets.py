@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from regionplot.colors.base import Scale
 from regionplot.colors.classifier import Codes
+from regionplot.colors.numbers import needs_matplotlib
 from regionplot.colors.units import needed_conversion
 from regionplot.errors import NoOverlapError, RegionError
 from regionplot.geo.centered import CenteredCRS
@@ -85,8 +86,10 @@ class Style:
 
 
 def scale_for(shared: SharedData) -> Scale:
-    """Return the color scale of loaded data. A continuous scale uses matplotlib, in its default style."""
-    if shared.coloring is not None or shared.config.colors.levels is not None:
+    """Return the color scale of loaded data. Some scales use matplotlib, in its default style."""
+    colors = shared.config.colors
+    has_classes = shared.coloring is not None or colors.levels is not None
+    if has_classes or not needs_matplotlib(colors):
         return shared.scale
     from regionplot.render.style import plain_style  # noqa: PLC0415 (imports matplotlib)
 
