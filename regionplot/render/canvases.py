@@ -11,9 +11,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from regionplot.render.sheets import Style
+from regionplot.render.sparse import SparseImage
 from regionplot.settings.base import digest_items
 from regionplot.sheet.layout import Layout
-from regionplot.writers.base import Bytes
 
 if TYPE_CHECKING:
     from regionplot.render.agg import Canvas
@@ -29,7 +29,7 @@ class Canvases:
 
     def __init__(self) -> None:
         self._own = threading.local()
-        self._frames: dict[str, Bytes] = {}
+        self._frames: dict[str, SparseImage] = {}
 
     def canvas(self, layout: Layout) -> Canvas:
         """Return the sheet of this thread for the maps of a layout."""
@@ -52,8 +52,8 @@ class Canvases:
             sheets[key] = kind(layout, *arguments)
         return sheets[key]
 
-    def frame(self, style: Style, draw: Callable[[], Bytes]) -> Bytes:
-        """Return the sheet with the frame of a style, shape (height, width, 4). Equal frames are drawn once.
+    def frame(self, style: Style, draw: Callable[[], SparseImage]) -> SparseImage:
+        """Return the sheet with the frame of a style. Equal frames are drawn once.
 
         Parameters
         ----------

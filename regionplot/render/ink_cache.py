@@ -27,7 +27,7 @@ from regionplot.render.ink import Covered, PanelInk, panel_type
 from regionplot.render.ink_files import Part, ink_folder, read_frame, read_panel_ink, read_sheet_ink
 from regionplot.render.palette import has_dark_colors, hatch_of, layers_with_light
 from regionplot.render.sheets import Style
-from regionplot.render.sparse import sparse_arrays, sparse_image
+from regionplot.render.sparse import SparseImage
 from regionplot.settings.base import digest_items
 from regionplot.sheet.sheet import Sheet
 from regionplot.sheet.view import View
@@ -95,19 +95,18 @@ class InkCache:
         keeps_ink = palette is not None and ignore_raster(layers_with_light(style)[1])
         return cls(style, folder, keeps_ink, common, frame.hexdigest()[:_DIGITS], len(colors), *types)
 
-    def rgb_frame(self) -> Bytes | None:
-        """Return the sheet without a map, shape (height, width, 4). Return None if it is not known."""
-        width, height = self.style.layout.size
+    def rgb_frame(self) -> SparseImage | None:
+        """Return the sheet without a map. Return None if it is not known."""
         arrays = self.folder.read(self._frame + _RGB)
         try:
-            return None if arrays is None else sparse_image(arrays, width, height)
+            return None if arrays is None else SparseImage.from_arrays(arrays, self.style.layout.size)
         except (KeyError, ValueError) as error:
             logger.debug("the frame is drawn again: %s", error)
             return None
 
-    def keep_rgb_frame(self, pixels: Bytes) -> None:
-        """Store the frame of RGB maps for later runs, shape (height, width, 4)."""
-        self.folder.write(self._frame + _RGB, sparse_arrays(pixels))
+    def keep_rgb_frame(self, frame: SparseImage) -> None:
+        """Store the frame of RGB maps for later runs."""
+        self.folder.write(self._frame + _RGB, frame.arrays())
 
     @property
     def _frame_entry(self) -> str:

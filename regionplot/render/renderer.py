@@ -24,12 +24,13 @@ from regionplot.render.ink_drawing import InkDrawing
 from regionplot.render.palette import ShadedPalette, hatch_of, layers_with_light, nearest_rows, palette_for
 from regionplot.render.rgb import RgbDrawing
 from regionplot.render.sheets import Style, crs_text, make_sheet, place_on_earth
+from regionplot.render.sparse import SparseImage
 from regionplot.shared.data import SharedData
 from regionplot.sheet.projection import crs_name
 from regionplot.sheet.sheet import Sheet
 from regionplot.sheet.view import View
 from regionplot.system.stopwatch import Stopwatch
-from regionplot.writers.base import AnyWriter, Bytes, FigurePicture, Picture, encode, make_writer
+from regionplot.writers.base import AnyWriter, FigurePicture, Picture, encode, make_writer
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -183,16 +184,16 @@ class MapRenderer:
                 yield title_of(region, shared.config.map, shared.description)
 
     @cached_property
-    def _frame(self) -> Bytes:
-        """The sheet without a map, shape (height, width, 4): of another field, from an earlier run, or drawn now."""
+    def _frame(self) -> SparseImage:
+        """The sheet without a map: of another field, from an earlier run, or drawn now."""
         return self._canvases.frame(self.style, self._new_frame)
 
-    def _new_frame(self) -> Bytes:
+    def _new_frame(self) -> SparseImage:
         frame = self._cache.rgb_frame() if self._cache else None
         if frame is None:
             from regionplot.render.frame import draw_frame  # noqa: PLC0415 (imports matplotlib)
 
-            frame = draw_frame(self.style)
+            frame = SparseImage.of(draw_frame(self.style))
             if self._cache:
                 self._cache.keep_rgb_frame(frame)
         return frame
@@ -207,10 +208,10 @@ class MapRenderer:
 
             if isinstance(self._palette, TonePalette):
                 assert isinstance(self.style.scale, PaletteScale), "see `palette.adapts_palette`"
-                return ToneMaps(self.style.scale, self._palette, self._frame, hatch_of(self.style))
+                return ToneMaps(self.style.scale, self._palette, self._frame.whole(), hatch_of(self.style))
         rows = self._cache.frame() if self._cache else None
         if rows is None:
-            rows = nearest_rows(self._frame, self._palette.colors)
+            rows = nearest_rows(self._frame.whole(), self._palette.colors)
             if self._cache:
                 self._cache.keep_frame(rows)
         return PaletteMaps(self._palette, rows)

@@ -17,6 +17,7 @@ from regionplot.render.ink_drawing import InkCanvas
 from regionplot.render.palette import adapts_palette
 from regionplot.render.shading import change_colors
 from regionplot.render.sheets import Style
+from regionplot.render.sparse import SparseImage
 from regionplot.sheet.marks import Hatch, Shade, Text
 from regionplot.sheet.sheet import Sheet
 from regionplot.system.stopwatch import Stopwatch
@@ -31,12 +32,12 @@ class RgbDrawing:
     style : Style
         The style of all maps.
     frame : callable
-        Function that returns the sheet with the frame, shape (height, width, 4).
+        Function that returns the sheet with the frame.
     canvas : callable
         Function that returns the sheet of this thread. Other drawings may have drawn on it.
     """
 
-    def __init__(self, style: Style, frame: Callable[[], Bytes], canvas: Callable[[], InkCanvas]) -> None:
+    def __init__(self, style: Style, frame: Callable[[], SparseImage], canvas: Callable[[], InkCanvas]) -> None:
         self._style, self._frame, self._canvas = style, frame, canvas
         self._adapts = adapts_palette(style)
 
@@ -52,7 +53,7 @@ class RgbDrawing:
         with canvas.style():
             marks = DrawnMarks.of(self._style.layers, sheet)
             watch.lap("clip")
-            np.copyto(canvas.buffer, frame)
+            frame.copy_to(canvas.buffer)
             _paint(canvas.buffer[canvas.slices(sheet.view.box)], sheet, self._style.scale, marks.shades)
             watch.lap("compose")
             canvas.draw_in_panel(marks.in_panel, sheet.view)

@@ -166,10 +166,20 @@ def test_a_new_region_needs_matplotlib_only_for_an_unusual_title(name: str, need
     assert not imports.in_children
 
 
-def test_rgb_maps_with_a_known_frame_need_no_figure(run) -> None:
-    run(output="png.mode = 'rgb'")
-    imports = run(output="png.mode = 'rgb'")
-    assert "matplotlib.backends.backend_agg" in imports.all
+@pytest.mark.parametrize(
+    "sections", [{"output": "png.mode = 'rgb'"}, {"colors": ""}, {"colors": "diverging = 1500"}], ids=str
+)
+def test_rgb_maps_with_a_known_frame_do_not_need_matplotlib(sections: dict[str, str], run) -> None:
+    run(**sections)
+    imports = run(**sections)
+    assert not uses_matplotlib(imports.all)
+    assert not imports.in_children
+
+
+def test_norms_of_matplotlib_are_imported_before_the_fork(run) -> None:
+    run(colors="norm = 'log'")
+    imports = run(colors="norm = 'log'")
+    assert "matplotlib.colors" in imports.all
     assert "matplotlib.figure" not in imports.all
     assert not imports.in_children
 

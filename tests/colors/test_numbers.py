@@ -5,15 +5,17 @@ from __future__ import annotations
 import matplotlib
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import to_rgba
+from matplotlib.colors import Normalize, to_rgba
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from regionplot.colors.check import color_problems
-from regionplot.colors.numbers import ColorScale
+from regionplot.colors.numbers import ColorScale, Linear
+from regionplot.colors.rounding import rounded_limits
 from regionplot.settings.loading import read_config
 
 RELIEF = {"raster": {"path": "sample:relief"}}
@@ -150,3 +152,31 @@ def test_limits_beside_zero_leave_a_scale_that_matplotlib_can_draw(norm: str, li
     figure = Figure()
     figure.colorbar(ScalarMappable(scale.norm, scale.cmap), cax=figure.add_axes((0, 0, 1, 1)))
     assert (scale.norm.vmin, scale.norm.vmax) == before
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int16", "uint8"])
+def test_a_linear_norm_has_the_values_of_matplotlib(dtype: str) -> None:
+    values = np.random.default_rng(2).uniform(0, 100, 5000).astype(dtype)
+    for limits in [(0.1, 64.3), (-30.0, 7e5)]:
+        expected = Normalize(*limits)(values)
+        found = Linear(*limits)(values)
+        assert found.dtype == expected.dtype
+        np.testing.assert_array_equal(found, expected.data)
+
+
+numbers = st.one_of(st.floats(-1e9, 1e9), st.integers(-400, 400).map(lambda number: number / 8))
+
+
+@given(low=numbers, width=st.one_of(st.floats(1e-9, 1e9), st.integers(1, 400).map(lambda number: number / 8)))
+def test_rounded_limits_are_ticks_of_matplotlib(low: float, width: float) -> None:
+    high = low + width
+    assume(high - low > 1e-12 * max(abs(low), abs(high)))
+    ticks = MaxNLocator(nbins=10, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
+    assert rounded_limits(low, high) == (ticks[0], ticks[-1])
+
+
+def test_values_that_differ_in_the_last_digits_are_a_single_value() -> None:
+    grid = np.full((20, 20), 300.0)
+    grid[3, 4] += 1e-12
+    scale = scale_of(grid)
+    assert (scale.norm.vmin, scale.norm.vmax) == (270, 330)

@@ -55,13 +55,18 @@ def shared_data(**sections: Any) -> SharedData:
         {"size": [701, 457], "projection": "EPSG:5070", "style": "atlas"},
     ],
 )
-def test_ink_has_the_same_pixels(place: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    usual = MapRenderer(shared_data(map=place, features=LAYERS), len(REGIONS))
+@pytest.mark.parametrize("colors", [{"levels": [-5000, 0, 1000, 5000]}, {}, {"diverging": 0}])
+def test_maps_have_the_same_pixels(
+    place: dict[str, Any], colors: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = MapRenderer(shared_data(map=place, features=LAYERS, colors=colors), len(REGIONS))
+    assert usual.render(REGIONS[0]).palette is None or "levels" in colors or place.get("style") == "atlas"
     expected = [usual.render(region).pixels for region in REGIONS]
     monkeypatch.setattr(renderer, "compiled_modules", lambda: MODULES)
     monkeypatch.setattr(Canvas, "draw_in_panel", lambda *_: pytest.fail("matplotlib draws"))
     monkeypatch.setattr(Canvas, "draw_on_sheet", lambda *_: pytest.fail("matplotlib draws"))
     bare = MapRenderer(usual.style.shared, len(REGIONS))
+    bare.__dict__["_frame"] = usual._frame  # matplotlib draws the frame
     bare.prepare(REGIONS)
     for region, pixels in zip(REGIONS, expected, strict=True):
         assert np.array_equal(bare.render(region).pixels, pixels), region.name

@@ -17,7 +17,7 @@ from regionplot.geo.extent import Extent
 from regionplot.geo.region import Region
 from regionplot.layers.features import Features
 from regionplot.layers.stack import can_yield, ignore_raster
-from regionplot.render import agg, code, ink_drawing
+from regionplot.render import code, ink_drawing, rgb
 from regionplot.render.code import digest_of_modules
 from regionplot.render.ink import Covered
 from regionplot.render.ink_cache import InkCache
@@ -98,7 +98,7 @@ def data(write_raster, write_vector, make_config, tmp_path) -> Data:
 def drawn(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return a list to which the name of each region is added whose map is drawn with matplotlib."""
     names: list[str] = []
-    for drawing, method in ((ink_drawing.InkDrawing, "ink_in_panel"), (agg.Drawing, "picture")):
+    for drawing, method in ((ink_drawing.InkDrawing, "ink_in_panel"), (rgb.RgbDrawing, "picture")):
         original = getattr(drawing, method)
 
         def recorded(self, sheet, *arguments, original=original):
