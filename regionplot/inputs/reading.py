@@ -99,6 +99,14 @@ def overview_options(info: RasterInfo, window: Window, shape: tuple[int, int], r
     return {} if _has_exact_overviews(info.path, info.gdal_name, info.fingerprint, info.band) else _NO_OVERVIEWS
 
 
+def has_exact_overviews(info: RasterInfo) -> bool:
+    """Return True if a band has overviews from which `nearest` may read: their cells are cells of the raster."""
+    with opened(info.path, info.gdal_name) as dataset:
+        if not dataset.overviews(info.band):
+            return False
+    return _has_exact_overviews(info.path, info.gdal_name, info.fingerprint, info.band)
+
+
 @lru_cache(maxsize=64)
 def _has_exact_overviews(path: Path, name: str, fingerprint: Fingerprint | None, band: int) -> bool:  # noqa: ARG001
     """Return True if the file states for all overviews of a band that their cells were selected, not computed.

@@ -34,7 +34,7 @@ from regionplot.shared.data import SharedData
 from regionplot.shared.fields import Field, find_fields
 from regionplot.shared.groups import GROUP_BYTES
 from regionplot.shared.load import DrawnRaster, preload_layers
-from regionplot.shared.plan import LoadPlan, plan_load
+from regionplot.shared.plan import LoadPlan
 from regionplot.shared.slot import share_with_workers
 from regionplot.system.files import new_run
 from regionplot.system.machine import available_memory, peak_memory, private_memory, resident_memory
@@ -260,7 +260,7 @@ class _Sampling:
         with with_prepared_raster(field.config, Stopwatch(), Observer()) as config:
             assert isinstance(config, Config), "no data are loaded yet"
             raster = DrawnRaster.of(config)
-            plan = plan_load(raster.config, raster.info, self.regions, raster.coloring)
+            plan = raster.plan(self.regions)
             cells = raster.loaded_bytes(plan)
             _check_fits(cells, config)
             return self._drawn(field, config, raster, plan, times)
@@ -268,7 +268,7 @@ class _Sampling:
     def _drawn(self, field: Field, config: Config, raster: DrawnRaster, plan: LoadPlan, times: int) -> ProductCost:
         cells = raster.loaded_bytes(plan)
         samples = _samples(self.regions)
-        own = plan_load(raster.config, raster.info, samples, raster.coloring)
+        own = raster.plan(samples)
         self._load_layers(config)
         before = resident_memory()
         start = time.perf_counter()

@@ -38,7 +38,7 @@ from regionplot.shared.load import (
     crs_of_layers,
     warn_of_unseen_layers,
 )
-from regionplot.shared.plan import LoadPlan, logger, plan_load
+from regionplot.shared.plan import LoadPlan, logger
 from regionplot.sheet.projection import crs_name, projection_of
 from regionplot.system import failpoints
 from regionplot.system.signals import interrupts_held
@@ -131,7 +131,7 @@ class SharedData(DrawingTools):
         failpoints.failpoint("read", config.raster.path.name)
         raster = raster or DrawnRaster.of(config, source)
         info, config = raster.info, raster.config
-        plan = plan or plan_load(config, info, regions, raster.coloring)
+        plan = plan or raster.plan(regions)
         crs = crs_of_layers(config, plan, info.geometry.crs)
         if info.fingerprint != plan.fingerprint:
             raise RasterError(f"{info.path}: input changed: the file was replaced or written to since the run began")

@@ -20,7 +20,7 @@ from regionplot.shared.budget import memory_budget
 from regionplot.shared.data import SharedData
 from regionplot.shared.fields import Field
 from regionplot.shared.load import DrawnRaster, LoadedCells
-from regionplot.shared.plan import LoadPlan, plan_load
+from regionplot.shared.plan import LoadPlan
 
 GROUP_BYTES = 128 * 2**20
 """Maximum size of the cells of a group, if a group has several fields. Larger groups are not faster."""
@@ -83,14 +83,14 @@ class OpenedField:
         Raises
         ------
         InputError, ConfigError
-            As for `DrawnRaster.of` and `plan_load`.
+            As for `DrawnRaster.of` and `DrawnRaster.plan`.
         """
         if found.members:
             return cls.of_sheet(found, [cls.of(each, each.config, regions) for row in found.members for each in row])
         is_same = other is not None and raster_key(other.config) == raster_key(config)
         file = other.file if other is not None and is_same else open_source(config.raster)
         raster = DrawnRaster.of(config, file)
-        return cls(found, config, raster, plan_load(config, raster.info, regions, raster.coloring), file)
+        return cls(found, config, raster, raster.plan(regions), file)
 
     def with_plan_of(self, data: SharedData | None) -> OpenedField:
         """Return the field with the plan of its data, which is new if the raster was replaced while it was read."""

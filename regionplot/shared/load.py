@@ -140,13 +140,22 @@ class DrawnRaster:
             return Loading(loading.result)
         return self._start_classes(plan.window, self.source, classifier, pool)
 
+    def plan(self, regions: Sequence[Region] | None = None) -> LoadPlan:
+        """Return the plan for drawing regions. See `plan_load`."""
+        classifier = self._classifier()
+        code_size = None if classifier is None else np.dtype(code_type(classifier.nodata)).itemsize
+        return plan_load(self.config, self.info, regions, self.coloring, code_size=code_size)
+
     def classifier(self, plan: LoadPlan) -> Classifier | None:
         """Return the classifier of the cells, or None if the maps need the values of the cells."""
+        return None if plan.reads_per_map else self._classifier()
+
+    def _classifier(self) -> Classifier | None:
+        """Return the classifier of loaded cells, or None if the maps need the values of the cells."""
         wants_values = any(planned.wants_values for planned in all_layers(self.config))
         if (
             wants_values
             or self.config.needs_values
-            or plan.reads_per_map
             or self.config.raster.resampling != "nearest"
             or not isinstance(self.source, FileSource)
         ):
@@ -342,7 +351,7 @@ def check_inputs(config: Config, regions: Sequence[Region]) -> LoadPlan:
     """
     raster = DrawnRaster.of(config)
     check_layers(config)
-    return plan_load(raster.config, raster.info, regions, raster.coloring)
+    return raster.plan(regions)
 
 
 def warn_of_unseen_layers(

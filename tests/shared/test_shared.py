@@ -94,6 +94,41 @@ def test_each_map_reads_its_own_cells_beyond_the_memory_budget(configured, large
         MapRenderer(windowed).render(Region("away", Extent(10, 20, 40, 50)))
 
 
+FAR = [Region("west", Extent(-119, -118, 45, 46)), Region("east", Extent(-84, -83, 31, 32))]
+
+
+@pytest.mark.parametrize(
+    ("regions", "overviews", "colors", "are_loaded"),
+    [
+        (REGIONS[2:] * 2, None, {}, True),
+        (REGIONS * 200, None, {}, True),
+        (REGIONS[2:] * 2, Resampling.average, {}, True),
+        (REGIONS[2:] * 2, Resampling.nearest, {}, False),
+        (FAR, None, {}, False),
+        (REGIONS[2:] * 2, None, {"levels": None}, False),
+    ],
+    ids=["same cells", "many regions", "averaged overviews", "usable overviews", "few cells", "continuous"],
+)
+def test_classes_are_loaded_if_their_values_do_not_fit(
+    regions: list[Region], overviews: Any, colors: dict[str, Any], are_loaded: bool, make_config, write_raster
+) -> None:
+    """The values take 8 MB, and the classes 2 MB."""
+    values = np.add.outer(np.arange(1000), np.arange(2000)).astype(np.float32)
+    path = write_raster(values, Affine(0.02, 0, -120, 0, -0.02, 50))
+    if overviews is not None:
+        with rasterio.open(path, "r+") as file:
+            file.build_overviews([2, 4], overviews)
+    sections = {"map": SHEET, "colors": {"levels": [0, 900, 1400], **colors}}
+    config, usual = (
+        make_config(raster={"path": path}, run={"memory": megabytes}, **sections) for megabytes in (4, 1000)
+    )
+    data = SharedData.load(config, regions)
+    assert (data.codes is not None, data.plan.reads_per_map) == (are_loaded, not are_loaded)
+    if are_loaded:
+        found, expected = (MapRenderer(each).render(regions[0]) for each in (data, SharedData.load(usual, regions)))
+        np.testing.assert_array_equal(found.pixels, expected.pixels)
+
+
 @pytest.mark.parametrize("west", [-180, 0])
 @pytest.mark.parametrize("memory", [1, 1000])
 def test_a_grid_around_the_world_has_no_seam(configured, write_raster, west, memory):
