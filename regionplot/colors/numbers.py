@@ -35,8 +35,6 @@ _ENOUGH = 1_000_000
 _DECADE = 10.0
 _MIN_RANGE = 1e-6
 """Minimum difference between the limits of a scale, as a fraction of a limit."""
-_STRIP = 2**16
-"""Number of values that are converted at a time. Intermediate results then fit into the cache of the processor."""
 _LEAST_WIDTH = 1e-12
 """Width of a range, as a fraction of a limit, up to which its values are taken as a single value."""
 _MIN_LIMIT = 1e-280
@@ -163,12 +161,7 @@ class ColorScale(PaletteScale):
         if self.levels is not None:
             return self.classifier(self.levels).rows_of(values)
         assert self.limits is not None, "a scale without levels has limits"
-        rows = np.empty(values.shape, np.uint16)
-        step = max(1, _STRIP * len(values) // max(1, values.size))
-        for first in range(0, len(values), step):
-            strip = slice(first, first + step)
-            rows[strip] = self._steps(values[strip], self.limits)
-        return rows
+        return self._steps(values, self.limits)
 
     def classifier(self, levels: NDArray[Any]) -> LevelClassifier:
         """Return the classifier of cells, for levels in the units of the scale."""

@@ -26,7 +26,7 @@ from regionplot.executors.base import (
     worker_context,
 )
 from regionplot.system.guard import leave_guard
-from regionplot.system.memory import limit_private_memory
+from regionplot.system.memory import limit_private_memory, return_free_memory
 from regionplot.system.processes import terminate_with_parent, watch_parent
 from regionplot.system.signals import release_ending_signals
 
@@ -75,6 +75,7 @@ def worker_main(task: Task[J], connection: Connection, inherited: list[Connectio
         if not init.is_forked:
             load_task(task)
             gc.freeze()  # a task may collect garbage after each job, and a collection of all modules takes long
+            return_free_memory()  # what the imports and the load have freed
     except RegionplotError as error:
         connection.send(("broken", portable(error)))
         return

@@ -57,6 +57,12 @@ def return_large_blocks(kept: int = 2 * _MEGABYTE) -> None:
     set_malloc_threshold(2 * _MEGABYTE, kept)
 
 
+def return_free_memory() -> None:
+    """Return all free pages of malloc to the system. Without glibc, this has no effect."""
+    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
+        libc.malloc_trim(0)
+
+
 def set_malloc_threshold(size: int, kept: int | None = None) -> None:
     """Set the smallest size of blocks that are allocated by mmap and returned when freed; see mallopt(3).
 

@@ -42,12 +42,13 @@ def encode_png(picture: Picture, metadata: Mapping[str, str], compression: int) 
     height, width = picture.image.shape[:2]
     kind = _RGB if picture.palette is None else _PALETTE
     compress = compress_fast if compression in _FAST_LEVELS else zlib.compress
-    chunks = [_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, _DEPTH, kind, 0, 0, 0))]
+    parts = [_SIGNATURE, *_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, _DEPTH, kind, 0, 0, 0))]
     if picture.palette is not None:
-        chunks.append(_chunk(b"PLTE", picture.palette.tobytes()))
-    chunks += [_text_chunk(key, value) for key, value in metadata.items()]
-    chunks.append(_chunk(b"IDAT", compress(_filtered(picture.image, picture.row_filter).data, compression)))
-    return b"".join((_SIGNATURE, *chunks, _chunk(b"IEND", b"")))
+        parts += _chunk(b"PLTE", picture.palette.tobytes())
+    for key, value in metadata.items():
+        parts += _text_chunk(key, value)
+    parts += _chunk(b"IDAT", compress(_filtered(picture.image, picture.row_filter).data, compression))
+    return b"".join((*parts, *_chunk(b"IEND", b"")))
 
 
 def encode_transparent_png(image: Bytes, palette: Bytes | None, compression: int) -> bytes:
@@ -64,20 +65,20 @@ def encode_transparent_png(image: Bytes, palette: Bytes | None, compression: int
     """
     height, width = image.shape[:2]
     compress = compress_fast if compression in _FAST_LEVELS else zlib.compress
-    tables = []
+    tables: list[bytes] = []
     if palette is None:
         kind = _RGBA
         if (image[..., 3] == _OPAQUE).all():
             kind, image = _RGB, np.ascontiguousarray(image[..., :3])
     else:
         kind = _PALETTE
-        tables = [_chunk(b"PLTE", palette[:, :3].tobytes())]
+        tables += _chunk(b"PLTE", palette[:, :3].tobytes())
         clear = np.flatnonzero(palette[:, 3] != _OPAQUE)
         if clear.size:
-            tables.append(_chunk(b"tRNS", palette[: clear[-1] + 1, 3].tobytes()))
+            tables += _chunk(b"tRNS", palette[: clear[-1] + 1, 3].tobytes())
     header = _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, _DEPTH, kind, 0, 0, 0))
     content = _chunk(b"IDAT", compress(_filtered(image, "up").data, compression))
-    return b"".join((_SIGNATURE, header, *tables, content, _chunk(b"IEND", b"")))
+    return b"".join((_SIGNATURE, *header, *tables, *content, *_chunk(b"IEND", b"")))
 
 
 def _filtered(image: Bytes, row_filter: RowFilter) -> Bytes:
@@ -96,11 +97,13 @@ def _filtered(image: Bytes, row_filter: RowFilter) -> Bytes:
     return result
 
 
-def _chunk(kind: bytes, content: bytes) -> bytes:
-    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+def _chunk(kind: bytes, content: bytes) -> tuple[bytes, ...]:
+    """Return the parts of a chunk. They are joined once, with those of all chunks, because a map has a megabyte."""
+    checksum = zlib.crc32(content, zlib.crc32(kind))
+    return struct.pack(">I", len(content)), kind, content, struct.pack(">I", checksum)
 
 
-def _text_chunk(key: str, value: str) -> bytes:
+def _text_chunk(key: str, value: str) -> tuple[bytes, ...]:
     """Return a `tEXt` chunk for ASCII, otherwise an uncompressed `iTXt` chunk in UTF-8 without a language."""
     start = key.encode("latin-1") + b"\0"
     if value.isascii():
