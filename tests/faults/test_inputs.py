@@ -484,7 +484,7 @@ def test_a_raster_changed_during_the_run_fails_maps_that_read_it_later(change: s
     path = write_raster(NOISE, LONLAT["affine"])
     other = write_raster(NOISE[::-1].copy(), LONLAT["affine"], name="other.tif")
     harm = {"replaced": lambda: other.replace(path), "cut": lambda: os.truncate(path, 20_000)}[change]
-    report = render(path, harm, run={"memory": 1})
+    report = render(path, harm, run={"memory": 1}, colors={"vmin": 0, "vmax": 1})  # levels would be loaded
     messages = [outcome.failure.message for outcome in report.failed]
     assert len(messages) >= 6, "a worker may be drawing one map"
     pattern = "input changed" if change == "replaced" else "input changed|cannot be read as a raster"
