@@ -10,8 +10,8 @@ import sys
 import numpy as np
 import pytest
 import rasterio
-from known_folder import draw_once, fill_folder, use_cache, write_cells
-from test_repeated_runs import LOGGED, TABLE, cells, settings
+from known_folder import draw_once, use_cache, write_cells
+from test_repeated_runs import LOGGED, TABLE, cells, settings, write_inputs
 
 from regionplot.errors import RasterError
 from regionplot.runs import early_cells
@@ -23,10 +23,7 @@ NEW_TABLE = "name,west,east,south,north,title\nd,-90,-70,25,40,D\ne,-99,-75,11,3
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory):
     """Return a folder whose cache has the frame of the maps."""
-    folder = tmp_path_factory.mktemp("drawn")
-    write_cells(folder / "grid.tif", cells())
-    fill_folder(folder, TABLE, settings())
-    return draw_once(folder)
+    return draw_once(write_inputs(tmp_path_factory.mktemp("drawn")))
 
 
 @pytest.fixture
@@ -35,9 +32,7 @@ def folder(tmp_path, drawn, monkeypatch):
 
     A fork of the process of the tests takes longer than reading a small raster.
     """
-    write_cells(tmp_path / "grid.tif", cells())
-    fill_folder(tmp_path, TABLE, settings())
-    use_cache(tmp_path, drawn, monkeypatch)
+    use_cache(write_inputs(tmp_path), drawn, monkeypatch)
     monkeypatch.setattr(early_cells, "can_fork", lambda: True)
     monkeypatch.setattr(early_cells, "start_reading", lambda read, *_: read)
     return tmp_path

@@ -50,21 +50,23 @@ def cells(first: float = 0.0) -> np.ndarray:
     return np.arange(first, first + 3000, dtype=np.float32).reshape(50, 60)
 
 
+def write_inputs(folder: Path) -> Path:
+    """Write a raster, a layer, a table and settings. Return the folder."""
+    write_cells(folder / "grid.tif", cells())
+    fill_folder(folder, TABLE, settings())
+    return folder
+
+
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory):
     """Return a folder whose cache has the ink of the maps."""
-    folder = tmp_path_factory.mktemp("drawn")
-    write_cells(folder / "grid.tif", cells())
-    fill_folder(folder, TABLE, settings())
-    return draw_once(folder)
+    return draw_once(write_inputs(tmp_path_factory.mktemp("drawn")))
 
 
 @pytest.fixture
 def folder(tmp_path, drawn, monkeypatch):
     """Return a folder with a raster, a layer, a table and settings. The age of the inputs may be zero."""
-    write_cells(tmp_path / "grid.tif", cells())
-    fill_folder(tmp_path, TABLE, settings())
-    use_cache(tmp_path, drawn, monkeypatch)
+    use_cache(write_inputs(tmp_path), drawn, monkeypatch)
     return tmp_path
 
 
