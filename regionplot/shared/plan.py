@@ -77,7 +77,7 @@ def plan_load(
     """Return the plan: load the part of the raster that the regions need, or let each map read its own cells.
 
     Each map reads its own cells if the part that the regions need exceeds the memory budget. If only the classes of its
-    cells fit, see `_is_worth_loading`.
+    cells fit, they are loaded if the maps together need at least as many cells.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ def plan_load(
     budget = memory_budget(None if memory == "auto" else memory) if budget is None else budget
     whole_fits = whole.cells * info.dtype.itemsize <= budget
     worth = _CELLS_PER_REGION if whole_fits else 0
-    needed = Needed(whole, whole.cells)
+    needed = _Needed(whole, whole.cells)
     if regions and is_planned:
         needed = _needed(config, info, regions, layout, worth)
     window = needed.union
@@ -131,7 +131,7 @@ def plan_load(
     return LoadPlan(whole if reads_per_map else window, reads_per_map, info.fingerprint, colormap, own_projections=own)
 
 
-class Needed(NamedTuple):
+class _Needed(NamedTuple):
     """The cells that maps need."""
 
     union: Window
@@ -140,7 +140,7 @@ class Needed(NamedTuple):
     """Sum of the cells of the windows of all maps."""
 
 
-def _is_worth_loading(needed: Needed, info: RasterInfo) -> bool:
+def _is_worth_loading(needed: _Needed, info: RasterInfo) -> bool:
     """Return True if the classes of all cells should be loaded, although their values exceed the memory budget.
 
     This takes less time than maps that read their own cells, if these maps read at least as many cells. It is not done
@@ -151,7 +151,7 @@ def _is_worth_loading(needed: Needed, info: RasterInfo) -> bool:
     return not has_exact_overviews(info)
 
 
-def _needed(config: Config, info: RasterInfo, regions: Sequence[Region], layout: Layout, worth: int) -> Needed:
+def _needed(config: Config, info: RasterInfo, regions: Sequence[Region], layout: Layout, worth: int) -> _Needed:
     """Return the cells that all regions need, or the whole grid if no region overlaps it.
 
     Parameters
@@ -168,8 +168,8 @@ def _needed(config: Config, info: RasterInfo, regions: Sequence[Region], layout:
             union = window if union is None else union.union(window)
             cells += window.cells
             if worth and whole.cells - union.cells <= left * worth:
-                return Needed(whole, whole.cells)
-    return Needed(union or whole, cells)
+                return _Needed(whole, whole.cells)
+    return _Needed(union or whole, cells)
 
 
 def _region_window(config: Config, info: RasterInfo, region: Region, layout: Layout, reach: int) -> Window | None:
