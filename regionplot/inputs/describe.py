@@ -47,9 +47,11 @@ from regionplot.inputs.samples import Source, samples_of, with_changes
 from regionplot.inputs.source import RasterInfo, RasterSource
 from regionplot.inputs.stores import is_store
 from regionplot.inputs.subdatasets import chosen_subdataset
-from regionplot.inputs.unpacked import unpack
+from regionplot.inputs.unpacked import is_compressed, unpack
 from regionplot.registry import SOURCES
 from regionplot.settings.raster import RasterSettings
+from regionplot.settings.remote_path import is_remote
+from regionplot.settings.vrt_path import is_vrt
 from regionplot.system.files import Fingerprint
 from regionplot.text import plain_text
 
@@ -92,6 +94,11 @@ def open_source(settings: RasterSettings) -> RasterSource:
         if isinstance(settings.member, str):
             return EnsembleSource.of([grid.source(band) for band in bands], settings.member)
         return grid.source(bands[0])
+
+
+def is_plain_file(path: Path) -> bool:
+    """Return True if GDAL reads a raster from its own file: not from memory, a folder, or other files."""
+    return not (is_remote(path) or is_compressed(path) or is_vrt(path) or is_store(path))
 
 
 def raster_times(settings: RasterSettings) -> list[datetime]:

@@ -17,7 +17,8 @@ from regionplot.inputs.remote_vectors import with_local_file
 from regionplot.inputs.vector_layers import layer_key
 from regionplot.inputs.vector_sources import check_parts
 from regionplot.settings.vector import VectorSettings
-from regionplot.system.cache import ArrayCache, digest
+from regionplot.system.cache import digest
+from regionplot.system.cache_turn import Cache
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class FeatureTable:
 
 
 def start_table(
-    settings: VectorSettings, crs: pyproj.CRS, cache: ArrayCache | None
+    settings: VectorSettings, crs: pyproj.CRS, cache: Cache | None
 ) -> tuple[str, Callable[[], FeatureTable]]:
     """Start to read features and to project them into the CRS of the maps, if possible in a child process.
 
@@ -66,7 +67,7 @@ def start_table(
         Path, layer, CRS and condition.
     crs : pyproj.CRS
         CRS of the maps.
-    cache : ArrayCache, optional
+    cache : Cache, optional
         Cache of projected features.
 
     Returns

@@ -49,7 +49,7 @@ def sample_raster(source: RasterSource, whole: NDArray[Any] | None = None, raste
         If the cells cannot be read.
     """
     window = source.describe().geometry.full_window
-    if window.cells <= max(_SMALL // rasters, min(_SMALL, _QUICK)):
+    if is_read_completely(window.cells, rasters):
         return read_window(source, window)[0] if whole is None else whole
     step = int(np.ceil(np.sqrt(window.cells / (_SAMPLE / rasters))))
     if not isinstance(source, FileSource):
@@ -58,6 +58,11 @@ def sample_raster(source: RasterSource, whole: NDArray[Any] | None = None, raste
     if block_rows is None:
         return read_window(replace(source, overviews=Overviews.ANY), window, step)[0]
     return _rows(source, window, block_rows, whole, rasters)
+
+
+def is_read_completely(cells: int, rasters: int = 1) -> bool:
+    """Return True if the sample of a raster with this number of cells consists of all its cells."""
+    return cells <= max(_SMALL // rasters, min(_SMALL, _QUICK))
 
 
 def _block_rows(source: FileSource) -> int | None:

@@ -32,7 +32,8 @@ from regionplot.inputs.remote_vectors import with_local_file
 from regionplot.inputs.vector_arrays import ProjectedGeometries
 from regionplot.inputs.vector_sources import check_parts, files_of
 from regionplot.settings.vector import VectorSettings
-from regionplot.system.cache import ArrayCache, digest
+from regionplot.system.cache import digest
+from regionplot.system.cache_turn import Cache
 from regionplot.system.code import imported_libraries, library_version, source_files
 
 logger = logging.getLogger(__name__)
@@ -121,7 +122,7 @@ class VectorLayer:
 
 
 def load_layer(
-    settings: VectorSettings, crs: pyproj.CRS, cache: ArrayCache | None = None, loaded: Sequence[VectorLayer] = ()
+    settings: VectorSettings, crs: pyproj.CRS, cache: Cache | None = None, loaded: Sequence[VectorLayer] = ()
 ) -> VectorLayer:
     """Read one vector file and project it into the CRS of the maps; see `start_layer`.
 
@@ -140,7 +141,7 @@ Finish = Callable[[], VectorLayer]
 def start_layer(
     settings: VectorSettings,
     crs: pyproj.CRS,
-    cache: ArrayCache | None = None,
+    cache: Cache | None = None,
     loaded: Sequence[VectorLayer] = (),
     started: dict[str, Finish] | None = None,
 ) -> Finish:
@@ -152,7 +153,7 @@ def start_layer(
         Path, layer and CRS.
     crs : pyproj.CRS
         CRS of the maps.
-    cache : ArrayCache, optional
+    cache : Cache, optional
         Cache of projected geometries.
     loaded : sequence of VectorLayer
         Layers from an earlier load. A layer with the same key is returned.
@@ -176,7 +177,7 @@ def start_layer(
     return started[key]
 
 
-def _start(settings: VectorSettings, crs: pyproj.CRS, key: str, cache: ArrayCache | None) -> Callable[[], VectorLayer]:
+def _start(settings: VectorSettings, crs: pyproj.CRS, key: str, cache: Cache | None) -> Callable[[], VectorLayer]:
     """Read a layer from the cache, or start to read it from its file."""
     cached = cache.read(key) if cache else None
     finish_reading = _start_reading(settings, crs) if cached is None else None

@@ -27,7 +27,8 @@ from regionplot.settings.config import Config
 from regionplot.sheet.layout import Layout, Page, Room
 from regionplot.sheet.marks import FrameMark, PanelMark, SheetMark
 from regionplot.sheet.sheet import Sheet
-from regionplot.system.cache import ArrayCache, digest
+from regionplot.system.cache import digest
+from regionplot.system.cache_turn import Cache
 
 __all__ = ["Layer", "LayerSettings", "LoadContext", "settings_digest"]
 
@@ -45,7 +46,7 @@ class LoadContext:
     """Grid of the raster. None if it is not known, or if the raster has no rows and columns in a CRS."""
     has_missing: bool = False
     """True if the raster can have missing cells, because it has a value or a mask for them."""
-    cache: ArrayCache | None = None
+    cache: Cache | None = None
     """Folder for arrays that are expensive to compute. None if the cache is turned off."""
     name: str = ""
     """Name of the layer. It is also the key of the layer's space in `Layout.rooms`."""

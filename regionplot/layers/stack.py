@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from functools import cache
 from typing import Any, NamedTuple
@@ -19,6 +20,8 @@ from regionplot.registry import LAYERS
 from regionplot.settings.config import Config
 from regionplot.sheet.key import Key
 from regionplot.sheet.layout import Layout, Page
+from regionplot.system.cache import ArrayCache
+from regionplot.system.cache_turn import CacheTurn
 
 FURNITURE: dict[str, type[Layer]] = {
     "raster": Raster,
@@ -132,15 +135,20 @@ def start_layers(planned: Iterable[PlannedLayer], context: LoadContext) -> Calla
     InputError
         If an input file cannot be opened.
     """
-    contexts = [(each, replace(context, name=each.name)) for each in planned]
-    with time_limit(context.config.run.timeout):
-        started = [(each.layer.start(each.settings, own), own) for each, own in contexts]
+    turn = CacheTurn(context.cache) if isinstance(context.cache, ArrayCache) else nullcontext(context.cache)
+    with ExitStack() as stack:
+        cache = stack.enter_context(turn)
+        contexts = [(each, replace(context, name=each.name, cache=cache)) for each in planned]
+        with time_limit(context.config.run.timeout):
+            started = [(each.layer.start(each.settings, own), own) for each, own in contexts]
+        end = stack.pop_all()
 
     def finish() -> tuple[Layer, ...]:
         layers: tuple[Layer, ...] = ()
-        for load, own in started:
-            loaded = load(replace(own, below=layers, loaded=(*own.loaded, *layers)))
-            layers = (*layers, LAYERS.checked(own.name.partition(" ")[0], loaded))
+        with end:
+            for load, own in started:
+                loaded = load(replace(own, below=layers, loaded=(*own.loaded, *layers)))
+                layers = (*layers, LAYERS.checked(own.name.partition(" ")[0], loaded))
         return layers
 
     return finish

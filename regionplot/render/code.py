@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -48,11 +49,12 @@ def code_digest(data: SharedData) -> bytes:
     InputError
         If a source file cannot be read.
     """
-    return digest_of_modules(code_modules(data), code_records() if data.config.run.cache else None)
+    gdal = data.plan.opened.gdal if data.plan.opened else ""
+    return digest_of_modules(code_modules(data), code_records() if data.config.run.cache else None, gdal)
 
 
 @cache
-def digest_of_modules(modules: tuple[str, ...], records: ArrayCache | None) -> bytes:
+def digest_of_modules(modules: tuple[str, ...], records: ArrayCache | None, gdal: str = "") -> bytes:
     """Return a digest of the source files of modules, and of the versions of their libraries.
 
     Files are read once per process, because a process keeps the code that it has imported.
@@ -63,6 +65,8 @@ def digest_of_modules(modules: tuple[str, ...], records: ArrayCache | None) -> b
         Names of modules.
     records : ArrayCache or None
         Cache of what is known about source files. See `code_records`.
+    gdal : str
+        Version of GDAL, if this process may not have loaded GDAL.
 
     Raises
     ------
@@ -71,7 +75,7 @@ def digest_of_modules(modules: tuple[str, ...], records: ArrayCache | None) -> b
     """
     with _code_errors():
         sources = known_sources(modules, records)
-        total = hashlib.sha256(json.dumps(_versions(sources.libraries)).encode())
+        total = hashlib.sha256(json.dumps(_versions(sources.libraries, gdal)).encode())
         total.update(sources.digest)
     return total.digest()
 
@@ -85,9 +89,11 @@ def _code_errors() -> Iterator[None]:
         raise InputError(f"{error.filename}: cannot be read: {error.strerror}") from error
 
 
-def _versions(libraries: Iterable[str]) -> list[str]:
+def _versions(libraries: Iterable[str], gdal: str) -> list[str]:
     """Return the versions of the libraries that modules import, and of the C libraries inside them."""
-    c_libraries = [pyproj.proj_version_str, shapely.geos_version_string, import_rasterio().__gdal_version__]
+    if not gdal or "rasterio" in sys.modules:
+        gdal = import_rasterio().__gdal_version__
+    c_libraries = [pyproj.proj_version_str, shapely.geos_version_string, gdal]
     versions = [f"{name} {library_version(name)}" for name in libraries]
     return [*versions, *c_libraries, *_freetype()]
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
@@ -31,7 +31,8 @@ from regionplot.render.sparse import SparseImage
 from regionplot.settings.base import digest_items
 from regionplot.sheet.sheet import Sheet
 from regionplot.sheet.view import View
-from regionplot.system.cache import ArrayCache
+from regionplot.system.cache import ArrayCache, Arrays
+from regionplot.system.cache_turn import CacheTurn
 from regionplot.writers.base import Bytes
 
 if TYPE_CHECKING:
@@ -95,18 +96,25 @@ class InkCache:
         keeps_ink = palette is not None and ignore_raster(layers_with_light(style)[1])
         return cls(style, folder, keeps_ink, common, frame.hexdigest()[:_DIGITS], len(colors), *types)
 
-    def rgb_frame(self) -> SparseImage | None:
-        """Return the sheet without a map. Return None if it is not known."""
-        arrays = self.folder.read(self._frame + _RGB)
+    def rgb_frame(self, draw: Callable[[], SparseImage]) -> SparseImage:
+        """Return the sheet without a map. If it is not known, draw it and store it for later runs.
+
+        Only one of the workers draws it. The others wait, and do not need matplotlib, which takes 60 MB.
+        """
+        with CacheTurn(self.folder) as entries:
+            arrays = entries.read(self._frame + _RGB)
+            frame = None if arrays is None else self._rgb_frame(arrays)
+            if frame is None:
+                frame = draw()
+                entries.write(self._frame + _RGB, frame.arrays())
+        return frame
+
+    def _rgb_frame(self, arrays: Arrays) -> SparseImage | None:
         try:
-            return None if arrays is None else SparseImage.from_arrays(arrays, self.style.layout.size)
+            return SparseImage.from_arrays(arrays, self.style.layout.size)
         except (KeyError, ValueError) as error:
             logger.debug("the frame is drawn again: %s", error)
             return None
-
-    def keep_rgb_frame(self, frame: SparseImage) -> None:
-        """Store the frame of RGB maps for later runs."""
-        self.folder.write(self._frame + _RGB, frame.arrays())
 
     @property
     def _frame_entry(self) -> str:

@@ -186,17 +186,15 @@ class MapRenderer:
     @cached_property
     def _frame(self) -> SparseImage:
         """The sheet without a map: of another field, from an earlier run, or drawn now."""
-        return self._canvases.frame(self.style, self._new_frame)
+        cache = self._cache
+        return self._canvases.frame(
+            self.style, self._new_frame if cache is None else lambda: cache.rgb_frame(self._new_frame)
+        )
 
     def _new_frame(self) -> SparseImage:
-        frame = self._cache.rgb_frame() if self._cache else None
-        if frame is None:
-            from regionplot.render.frame import draw_frame  # noqa: PLC0415 (imports matplotlib)
+        from regionplot.render.frame import draw_frame  # noqa: PLC0415 (imports matplotlib)
 
-            frame = SparseImage.of(draw_frame(self.style))
-            if self._cache:
-                self._cache.keep_rgb_frame(frame)
-        return frame
+        return SparseImage.of(draw_frame(self.style))
 
     @cached_property
     def _maps(self) -> PaletteMaps | ToneMaps | None:

@@ -129,7 +129,7 @@ class SharedData(DrawingTools):
         if several is not None:
             return several
         failpoints.failpoint("read", config.raster.path.name)
-        raster = raster or DrawnRaster.of(config, source)
+        raster = raster or DrawnRaster.of(config, source or (plan and plan.unchanged_source))
         info, config = raster.info, raster.config
         plan = plan or raster.plan(regions)
         crs = crs_of_layers(config, plan, info.geometry.crs)

@@ -25,9 +25,10 @@ from regionplot.geo.extent import PanelGrid
 from regionplot.geo.grid import GridGeometry, Window
 from regionplot.geo.region import Region
 from regionplot.inputs.color_tables import RgbBands
-from regionplot.inputs.describe import inspect_raster, open_source
+from regionplot.inputs.describe import inspect_raster, is_plain_file, open_source
+from regionplot.inputs.gdal import import_rasterio
 from regionplot.inputs.metadata import with_lead_time
-from regionplot.inputs.overview import sample_raster
+from regionplot.inputs.overview import is_read_completely, sample_raster
 from regionplot.inputs.reading import FileSource, Overviews
 from regionplot.inputs.rgb import RgbSource
 from regionplot.inputs.source import RasterInfo, RasterSource, read_window
@@ -36,7 +37,7 @@ from regionplot.layers.base import Layer, LoadContext
 from regionplot.layers.features import Features
 from regionplot.layers.stack import all_layers, check_layers, configured_layers, lay_out, load_layers
 from regionplot.settings.config import Config
-from regionplot.shared.plan import LoadPlan, plan_load
+from regionplot.shared.plan import LoadPlan, OpenedFile, plan_load
 from regionplot.sheet.layout import Box
 from regionplot.sheet.view import View
 from regionplot.system.cache import ArrayCache, user_cache
@@ -63,6 +64,8 @@ class LoadedCells:
     """Cells that determine the limits of the color scale. None if the scale does not depend on cells."""
 
 
+Sample = Callable[[Callable[[], NDArray[Any]]], NDArray[Any]]
+"""Function that returns the result of a function that reads a sample."""
 Reserve = Callable[[tuple[int, ...], np.dtype[Any]], NDArray[Any]]
 """Function that returns an array with a shape and a type."""
 
@@ -136,7 +139,7 @@ class DrawnRaster:
         """
         classifier = self.classifier(plan)
         if classifier is None or not isinstance(self.source, FileSource):
-            loading = pool.submit(lambda: self._with_series(self.load_values(plan), plan))
+            loading = pool.submit(lambda: self.with_series(self.load_values(plan), plan))
             return Loading(loading.result)
         return self._start_classes(plan.window, self.source, classifier, pool)
 
@@ -144,7 +147,10 @@ class DrawnRaster:
         """Return the plan for drawing regions. See `plan_load`."""
         classifier = self._classifier()
         code_size = None if classifier is None else np.dtype(code_type(classifier.nodata)).itemsize
-        return plan_load(self.config, self.info, regions, self.coloring, code_size=code_size)
+        plan = plan_load(self.config, self.info, regions, self.coloring, code_size=code_size)
+        if not isinstance(self.source, FileSource) or not is_plain_file(self.info.path):
+            return plan
+        return replace(plan, opened=OpenedFile(self.source, import_rasterio().__gdal_version__))
 
     def classifier(self, plan: LoadPlan) -> Classifier | None:
         """Return the classifier of the cells, or None if the maps need the values of the cells."""
@@ -182,7 +188,7 @@ class DrawnRaster:
         """
         classifier = self.classifier(plan)
         if classifier is None or loaded.values is None:
-            return self._with_series(loaded, plan)
+            return self.with_series(loaded, plan)
         codes = np.empty(loaded.values.shape, code_type(classifier.nodata))
         for first in range(0, len(codes), _CODED_ROWS):
             rows = slice(first, first + _CODED_ROWS)
@@ -229,11 +235,14 @@ class DrawnRaster:
         finish_reading()
 
     def of_cells(self, cells: NDArray[Any], plan: LoadPlan) -> LoadedCells:
-        """Return loaded cells for an array that `load_into` has filled in this process or in another."""
+        """Return loaded cells for an array that `load_into` has filled in this process or in another.
+
+        The cells that determine the color scale are left out. See `with_series`.
+        """
         geometry = self.info.geometry.subgrid(plan.window)
         if self.classifier(plan) is not None:
             return LoadedCells(geometry, codes=cells)
-        return self._with_series(LoadedCells(geometry, values=cells), plan)
+        return LoadedCells(geometry, values=cells)
 
     def load_values(self, plan: LoadPlan) -> LoadedCells:
         """Return the values of the cells that a plan loads, and the cells that determine the color scale.
@@ -243,10 +252,26 @@ class DrawnRaster:
         RasterError
             If the cells cannot be read.
         """
-        return self._with_series(self._load_values(plan), plan)
+        return self.with_series(self._load_values(plan), plan)
 
-    def _with_series(self, loaded: LoadedCells, plan: LoadPlan) -> LoadedCells:
-        """Add the cells that determine the color scale, if it depends on cells."""
+    def with_series(self, loaded: LoadedCells, plan: LoadPlan, sample: Sample = lambda read: read()) -> LoadedCells:
+        """Add the cells that determine the color scale, if it depends on cells.
+
+        Parameters
+        ----------
+        loaded : LoadedCells
+            The cells of the plan.
+        plan : LoadPlan
+            As for `start`.
+        sample : callable
+            Called with a function that reads a sample of the raster. Returns its result, or the same sample from
+            another process.
+
+        Raises
+        ------
+        RasterError
+            If the sample cannot be read.
+        """
         if self.coloring is not None or not self.config.colors.is_adaptive:
             return replace(loaded, series=None)
         if plan.series is not None:
@@ -254,7 +279,10 @@ class DrawnRaster:
         if loaded.series is not None:
             return loaded
         is_whole = not plan.reads_per_map and plan.window == self.info.geometry.full_window
-        return replace(loaded, series=sample_raster(self.source, loaded.values if is_whole else None))
+        whole = loaded.values if is_whole else None
+        if whole is not None and is_read_completely(whole.size):
+            return replace(loaded, series=whole)
+        return replace(loaded, series=sample(lambda: sample_raster(self.source, whole)))
 
     def _load_values(self, plan: LoadPlan) -> LoadedCells:
         """Return the values of the cells that a plan loads.

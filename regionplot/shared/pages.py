@@ -9,12 +9,15 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor
+from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from datetime import date
 from enum import Enum
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyproj
@@ -54,7 +57,9 @@ def start_shared(raster: DrawnRaster, plan: LoadPlan, pool: Executor) -> Loading
 
     def finish() -> LoadedCells:
         cells = _shared_cells(raster, plan, pool, folder, key)
-        return raster.start(plan, pool).finish() if cells is None else raster.of_cells(cells, plan)
+        if cells is None:
+            return raster.start(plan, pool).finish()
+        return raster.with_series(raster.of_cells(cells, plan), plan, partial(_shared_sample, folder, key))
 
     return Loading(finish)
 
@@ -150,6 +155,26 @@ def _shared_cells(
     except OSError as error:
         logger.info("process %d cannot share the cells of %s: %s", os.getpid(), path.name, error.strerror or error)
         return None
+
+
+def _shared_sample(folder: PageFolder, key: str, read: Callable[[], NDArray[Any]]) -> NDArray[Any]:
+    """Return a sample of the raster from the file of all workers. Read and write the sample if there is none.
+
+    Raises
+    ------
+    RasterError
+        If the sample cannot be read.
+    """
+    with suppress(OSError), folder.locked(f"{key}-sample") as file:
+        found = file.array()
+        if found is None:
+            sample = read()
+            file.reserve(sample.shape, sample.dtype)[...] = sample
+            file.complete(sample.shape, sample.dtype)
+            found = file.array()
+        if found is not None:
+            return found
+    return read()
 
 
 def _written(file: PageFile, raster: DrawnRaster, plan: LoadPlan, pool: Executor) -> NDArray[np.generic] | None:

@@ -17,7 +17,7 @@ from regionplot.errors import RasterError, RegionError
 from regionplot.geo.grid import Window
 from regionplot.geo.region import Region
 from regionplot.geo.windows import needed_window
-from regionplot.inputs.reading import has_exact_overviews
+from regionplot.inputs.reading import FileSource, fingerprint_of, has_exact_overviews
 from regionplot.inputs.source import RasterInfo
 from regionplot.layers.legend import NAME as LEGEND
 from regionplot.layers.stack import lay_out, reach_of
@@ -39,6 +39,14 @@ _CELLS_PER_REGION = 100_000
 _LEGEND_TOO_LARGE = (
     "it has more classes than fit on the sheet; list the important classes in [colors] classes, or set colorbar = false"
 )
+
+
+class OpenedFile(NamedTuple):
+    """A file that GDAL has opened."""
+
+    source: FileSource
+    gdal: str
+    """Version of GDAL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +72,16 @@ class LoadPlan:
     """File from which workers that are not forked load data that are only in memory. None if there is no such file."""
     original: Fingerprint | None = None
     """Fingerprint of the raster's file on the machine that made the plan, if `fingerprint` is that of a copy."""
+    opened: OpenedFile | None = field(default=None, compare=False, repr=False)
+    """The file as the maker of the plan has opened it. Workers that need no cells from it do not load GDAL."""
+
+    @property
+    def unchanged_source(self) -> FileSource | None:
+        """The raster, if the maker of the plan has opened it and its file is the same here. Otherwise None."""
+        if self.opened is None:
+            return None
+        info = self.opened.source.info
+        return self.opened.source if self.fingerprint == info.fingerprint == fingerprint_of(info.path) else None
 
 
 def plan_load(
