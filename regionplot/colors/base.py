@@ -43,6 +43,12 @@ class Scale(Protocol):
         """Return the values at the pixels of a panel. See `geo.sampling.sample`."""
         ...
 
+    def sample_codes(
+        self, values: NDArray[Any], geometry: GridGeometry, panel: PanelGrid, crs: pyproj.CRS, resampling: str
+    ) -> Sample:
+        """Return the codes of the values that `sample` returns. With `nearest`, this needs less memory."""
+        ...
+
     def codes(self, values: NDArray[Any]) -> Codes:
         """Return the code of each value, in the same shape."""
         ...
@@ -98,6 +104,14 @@ class PaletteScale(Scale):
         from regionplot.geo.sampling import sample  # noqa: PLC0415 (needed only after the raster is read)
 
         return sample(values, geometry, panel, crs, resampling)
+
+    @override
+    def sample_codes(
+        self, values: NDArray[Any], geometry: GridGeometry, panel: PanelGrid, crs: pyproj.CRS, resampling: str
+    ) -> Sample:
+        from regionplot.geo.sampling import sample  # noqa: PLC0415 (needed only after the raster is read)
+
+        return sample(values, geometry, panel, crs, resampling, change=self.codes)
 
     @override
     def codes(self, values: NDArray[Any]) -> Codes:

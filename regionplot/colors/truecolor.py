@@ -59,6 +59,12 @@ class TrueColorScale(Scale):
         return Sample(_packed([one.values for one in found]), found[0].inside)
 
     @override
+    def sample_codes(
+        self, values: NDArray[Any], geometry: GridGeometry, panel: PanelGrid, crs: pyproj.CRS, resampling: str
+    ) -> Sample:
+        return self.sample(values, geometry, panel, crs, resampling)
+
+    @override
     def codes(self, values: NDArray[Any]) -> Codes:
         return values
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regionplot.geo.dtypes import float_dtype
+from regionplot.geo.strips import row_strips
 
 if TYPE_CHECKING:
     from regionplot.geo.grid import Lattice
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.floating[Any]]
 Indices = NDArray[np.signedinteger[Any]]
+Change = Callable[[NDArray[Any]], NDArray[Any]]
+"""Function of some rows of sampled values. It returns an array of the same shape."""
 
 
 @dataclass(frozen=True)
@@ -53,16 +57,22 @@ class CellsByAxis:
             return np.broadcast_to(np.True_, (rows.size, columns.size))
         return np.asarray(rows[:, None] & columns)
 
-    def sample(self, values: NDArray[Any], fill: int | None) -> Sample:
+    def sample(self, values: NDArray[Any], fill: int | None, change: Change | None = None) -> Sample:
         """See `sampling`."""
+        if change is None:
+            return Sample(self._values(values, fill), self.inside)
+        strips = (CellsByAxis(self.columns, self.rows[rows]) for rows in row_strips(self.rows.size, self.columns.size))
+        return Sample(np.concatenate([change(strip._values(values, fill)) for strip in strips]), self.inside)
+
+    def _values(self, values: NDArray[Any], fill: int | None) -> NDArray[Any]:
         dtype = float_dtype(values.dtype) if fill is None else values.dtype
         rows_in, columns_in = np.flatnonzero(self.rows >= 0), np.flatnonzero(self.columns >= 0)
         picked = _pick(values, self.rows[rows_in], self.columns[columns_in]).astype(dtype, copy=False)
         if picked.shape == (self.rows.size, self.columns.size):
-            return Sample(picked, self.inside)
+            return picked
         result = np.full((self.rows.size, self.columns.size), np.nan if fill is None else fill, dtype)
         result[np.ix_(rows_in, columns_in)] = picked
-        return Sample(result, self.inside)
+        return result
 
 
 def _pick(values: NDArray[Any], rows: Indices, columns: Indices) -> NDArray[Any]:

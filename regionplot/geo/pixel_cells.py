@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from regionplot.geo.axis_cells import Sample
+from regionplot.geo.axis_cells import Change, Sample
 from regionplot.geo.dtypes import float_dtype
 from regionplot.geo.grid import Lattice
 from regionplot.geo.jumps import beside_seams
@@ -68,12 +68,13 @@ class CellsByPixel:
         column, row = (np.concatenate(parts) for parts in zip(*strips, strict=True))
         return beside_seams(column, row)
 
-    def sample(self, values: NDArray[Any], fill: int | None) -> Sample:
+    def sample(self, values: NDArray[Any], fill: int | None, change: Change | None = None) -> Sample:
         """See `sampling`."""
+        change = change or (lambda strip: strip)
         missing, dtype = (np.nan, float_dtype(values.dtype)) if fill is None else (fill, values.dtype)
         if (offset := self._offset) is not None:
-            picked = [self._pick(values, row, column + offset) for column, row in self.positions.strips()]
-            return Sample(np.concatenate(picked).astype(dtype, copy=False), self.inside)
+            picked = (self._pick(values, row, column + offset) for column, row in self.positions.strips())
+            return Sample(np.concatenate([change(strip.astype(dtype, copy=False)) for strip in picked]), self.inside)
         cells, sampled, masks = values.ravel(), [], []
         for row, column, inside in self._strips():
             flat = np.where(inside, row, 0).astype(np.intp)
@@ -81,7 +82,7 @@ class CellsByPixel:
             flat += np.where(inside, column, 0).astype(np.intp)
             strip = cells.take(flat).astype(dtype, copy=False)
             np.putmask(strip, ~inside, missing)
-            sampled.append(strip)
+            sampled.append(change(strip))
             masks.append(inside)
         return Sample(np.concatenate(sampled), np.concatenate(masks))
 

@@ -24,7 +24,7 @@ import numpy as np
 import pyproj
 from numpy.typing import NDArray
 
-from regionplot.geo.axis_cells import CellsByAxis, Sample
+from regionplot.geo.axis_cells import CellsByAxis, Change, Sample
 from regionplot.geo.crs import same_crs
 from regionplot.geo.extent import PanelGrid
 from regionplot.geo.grid import GridGeometry
@@ -49,6 +49,7 @@ def sample(
     resampling: str = "nearest",
     *,
     fill: int | None = None,
+    change: Change | None = None,
 ) -> Sample:
     """Sample a grid at the pixels of a panel.
 
@@ -66,13 +67,19 @@ def sample(
         Resampling method.
     fill : int, optional
         Value of pixels outside the grid. By default, NaN. Only `nearest` uses `fill`.
+    change : callable, optional
+        Function that converts sampled values, such as to codes of a color scale. With `nearest`, it is called for
+        strips of the panel, so that no array holds the values of all pixels.
 
     Returns
     -------
     Sample
         Its values have a floating-point type, which can hold NaN. With `nearest` and a `fill`, the values of the
-        sample have the data type of the grid.
+        sample have the data type of the grid. If `change` is given, its results are returned instead of the values.
     """
+    if change is not None and resampling != "nearest":
+        found = sample(values, geometry, panel, crs, resampling, fill=fill)
+        return Sample(change(found.values), found.inside)
     with np.errstate(invalid="ignore"):  # PROJ returns inf outside a projection
         if resampling in KERNELS:
             interpolated = _interpolated(values, geometry, panel, crs, resampling)
@@ -80,7 +87,7 @@ def sample(
                 return interpolated
         nearest = _nearest_cells(geometry, panel, crs)
         if resampling == "nearest":
-            return nearest.sample(values, fill)
+            return nearest.sample(values, fill, change)
         return _warped(values, geometry, panel, crs, resampling, nearest)
 
 
@@ -180,6 +187,9 @@ class _Cells(Protocol):
         """
         ...
 
-    def sample(self, values: NDArray[Any], fill: int | None) -> Sample:
-        """Return the value of the cell at each pixel. Pixels outside the grid are `fill`, or NaN if it is None."""
+    def sample(self, values: NDArray[Any], fill: int | None, change: Change | None = None) -> Sample:
+        """Return the value of the cell at each pixel. Pixels outside the grid are `fill`, or NaN if it is None.
+
+        If `change` is given, return its results for strips of the values.
+        """
         ...

@@ -225,9 +225,11 @@ class PanelPainter:
         cells = data.read_panel(panel, crs)
         if cells is None:
             return np.full((panel.height, panel.width), scale.nodata, np.uint32), None, None
-        found = scale.sample(*cells, panel, crs, data.config.raster.resampling)
-        codes = scale.codes(found.values)
-        return (codes, found.values, cells) if wants_values and data.coloring is None else (codes, None, None)
+        resampling = data.config.raster.resampling
+        if not wants_values or data.coloring is not None:
+            return scale.sample_codes(*cells, panel, crs, resampling).values, None, None
+        values = scale.sample(*cells, panel, crs, resampling).values
+        return scale.codes(values), values, cells
 
     def _values(self, panel: PanelGrid, crs: pyproj.CRS) -> NDArray[Any]:
         """Return the values at the pixels of a panel, NaN if there are none."""

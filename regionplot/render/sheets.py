@@ -148,11 +148,12 @@ def _sampled(
     if cells is None:
         shape = (panel.height, panel.width)
         return np.full(shape, scale.nodata, np.uint32), np.broadcast_to(np.False_, shape), None, None
-    found = scale.sample(*cells, panel, crs, shared.config.raster.resampling)
-    codes = scale.codes(found.values)
+    resampling = shared.config.raster.resampling
     if not any(layer.wants_values for layer in style.layers):
-        return codes, found.inside, None, None
-    return codes, found.inside, found.values, cells if shared.coloring is None else None
+        found = scale.sample_codes(*cells, panel, crs, resampling)
+        return found.values, found.inside, None, None
+    found = scale.sample(*cells, panel, crs, resampling)
+    return scale.codes(found.values), found.inside, found.values, cells if shared.coloring is None else None
 
 
 def place_on_earth(view: View, style: Style, crs: pyproj.CRS) -> Georeference:

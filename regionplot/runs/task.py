@@ -21,7 +21,7 @@ from regionplot.settings.remote_path import is_remote
 from regionplot.shared.data import SharedData
 from regionplot.shared.load import check_inputs
 from regionplot.shared.plan import LoadPlan
-from regionplot.shared.slot import forget_shared_data, keep_fields, loading_for_forks, shared_data
+from regionplot.shared.slot import forget_shared_data, has_field, keep_fields, loading_for_forks, shared_data
 from regionplot.system import failpoints
 from regionplot.system.files import Fingerprint
 from regionplot.system.memory import return_large_blocks
@@ -48,8 +48,10 @@ if TYPE_CHECKING:
     from regionplot.sheet.sheet import Sheet
 
 _KEPT_MEMORY = 4 * 2**20
-"""Bytes of freed arrays that malloc keeps in a worker. With the usual 2 MB, the system would clear the pages of arrays
-again for each map whose ink is drawn. 6 MB are hardly faster, and take 2 MB more in each worker."""
+"""Bytes of freed arrays that malloc keeps in a forked worker. With the usual 2 MB, the system would clear the pages of
+arrays again for each map whose ink is drawn. 6 MB are hardly faster, and take 2 MB more in each worker."""
+_KEPT_ALONE = 2**20
+"""The same for a worker that is not forked. It has more memory of its own, so saving memory counts more than speed."""
 
 
 @dataclass
@@ -87,7 +89,7 @@ class RenderTask:
     def start_worker(self) -> None:
         """Set the policy of malloc. Functions of the user use malloc as usual, and open no windows."""
         if self.config.map.draw is None:
-            return_large_blocks(_KEPT_MEMORY)
+            return_large_blocks(_KEPT_MEMORY if has_field(self.field_name) else _KEPT_ALONE)
         if self.config.map.functions:
             from regionplot.render.own import leave_display  # noqa: PLC0415 (imports matplotlib)
 

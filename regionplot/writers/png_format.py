@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
 from regionplot.writers.picture import Bytes, Picture, RowFilter
 
 try:
-    from isal.isal_zlib import compress as compress_fast
+    from isal.isal_zlib import compressobj as fast_compressor
 except ImportError:  # there is no wheel of isal for this platform
-    from zlib import compress as compress_fast
+    from zlib import compressobj as fast_compressor
 
 _FAST_LEVELS = (1, 2)
 """Levels at which ISA-L is used. It is six times as fast as zlib, and its files have the same size."""
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_STRIP_BYTES = 2**18
+"""Approximate number of bytes that are filtered at a time, so that they stay in the CPU cache."""
 _DEPTH = 8
 """Bits per channel, or per index into the palette."""
 _RGB, _PALETTE, _RGBA = 2, 3, 6
@@ -41,13 +43,12 @@ def encode_png(picture: Picture, metadata: Mapping[str, str], compression: int) 
     """
     height, width = picture.image.shape[:2]
     kind = _RGB if picture.palette is None else _PALETTE
-    compress = compress_fast if compression in _FAST_LEVELS else zlib.compress
     parts = [_SIGNATURE, *_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, _DEPTH, kind, 0, 0, 0))]
     if picture.palette is not None:
         parts += _chunk(b"PLTE", picture.palette.tobytes())
     for key, value in metadata.items():
         parts += _text_chunk(key, value)
-    parts += _chunk(b"IDAT", compress(_filtered(picture.image, picture.row_filter).data, compression))
+    parts += _chunk(b"IDAT", _compressed(picture.image, picture.row_filter, compression))
     return b"".join((*parts, *_chunk(b"IEND", b"")))
 
 
@@ -64,7 +65,6 @@ def encode_transparent_png(image: Bytes, palette: Bytes | None, compression: int
         Compression level from 0 to 9.
     """
     height, width = image.shape[:2]
-    compress = compress_fast if compression in _FAST_LEVELS else zlib.compress
     tables: list[bytes] = []
     if palette is None:
         kind = _RGBA
@@ -77,24 +77,37 @@ def encode_transparent_png(image: Bytes, palette: Bytes | None, compression: int
         if clear.size:
             tables += _chunk(b"tRNS", palette[: clear[-1] + 1, 3].tobytes())
     header = _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, _DEPTH, kind, 0, 0, 0))
-    content = _chunk(b"IDAT", compress(_filtered(image, "up").data, compression))
+    content = _chunk(b"IDAT", _compressed(image, "up", compression))
     return b"".join((_SIGNATURE, *header, *tables, *content, *_chunk(b"IEND", b"")))
 
 
-def _filtered(image: Bytes, row_filter: RowFilter) -> Bytes:
-    """Return the rows of an image after a filter, each with the number of the filter before it.
+def _compressed(image: Bytes, row_filter: RowFilter, compression: int) -> bytes:
+    """Return the compressed rows of an image. They are filtered in strips, which takes no memory for a second image."""
+    compressor = (fast_compressor if compression in _FAST_LEVELS else zlib.compressobj)(compression)
+    parts = [compressor.compress(strip.data) for strip in _filtered(image, row_filter)]
+    return b"".join((*parts, compressor.flush()))
+
+
+def _filtered(image: Bytes, row_filter: RowFilter) -> Iterator[Bytes]:
+    """Yield strips of the rows of an image after a filter, each row with the number of the filter before it.
 
     The other filters make larger files of maps, or take more time (docs/performance.md).
     """
     rows = image.reshape(len(image), -1)
-    result = np.empty((len(rows), rows.shape[1] + 1), np.uint8)
-    result[:, 0] = _FILTERS[row_filter]
-    if row_filter == "none":
-        result[:, 1:] = rows
-        return result
-    result[0, 1:] = rows[0]
-    np.subtract(rows[1:], rows[:-1], out=result[1:, 1:])
-    return result
+    height = max(1, _STRIP_BYTES // rows.shape[1])
+    buffer = np.empty((min(height, len(rows)), rows.shape[1] + 1), np.uint8)
+    buffer[:, 0] = _FILTERS[row_filter]
+    above = np.zeros_like(rows[:1])
+    for first in range(0, len(rows), height):
+        strip = rows[first : first + height]
+        found = buffer[: len(strip), 1:]
+        if row_filter == "none":
+            found[...] = strip
+        else:
+            np.subtract(strip[:1], above, out=found[:1])
+            np.subtract(strip[1:], strip[:-1], out=found[1:])
+        above = strip[-1:]
+        yield buffer[: len(strip)]
 
 
 def _chunk(kind: bytes, content: bytes) -> tuple[bytes, ...]:
