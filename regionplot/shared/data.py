@@ -36,9 +36,9 @@ from regionplot.shared.load import (
     StartCells,
     array_cache,
     crs_of_layers,
-    warn_of_unseen_layers,
 )
 from regionplot.shared.plan import LoadPlan, logger
+from regionplot.shared.unseen_layers import warn_of_unseen_layers
 from regionplot.sheet.projection import crs_name, projection_of
 from regionplot.system import failpoints
 from regionplot.system.signals import interrupts_held
@@ -129,7 +129,7 @@ class SharedData(DrawingTools):
         if several is not None:
             return several
         failpoints.failpoint("read", config.raster.path.name)
-        raster = raster or DrawnRaster.of(config, source or (plan and plan.unchanged_source))
+        raster = raster or DrawnRaster.of(config, source, plan)
         info, config = raster.info, raster.config
         plan = plan or raster.plan(regions)
         crs = crs_of_layers(config, plan, info.geometry.crs)

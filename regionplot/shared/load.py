@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -16,12 +14,10 @@ from numpy.typing import NDArray
 from regionplot.colors.choose import Coloring, classifier_of, coloring_of
 from regionplot.colors.classifier import Classifier, Codes, classify, code_type
 from regionplot.colors.effective import effective_config
-from regionplot.colors.key import planned_key
 from regionplot.colors.units import needed_conversion
-from regionplot.errors import ConfigError, Place, Problem, RegionError
+from regionplot.errors import ConfigError, Place, Problem
 from regionplot.geo.auto_projection import AUTO
 from regionplot.geo.cartopy import parse_projection
-from regionplot.geo.extent import PanelGrid
 from regionplot.geo.grid import GridGeometry, Window
 from regionplot.geo.region import Region
 from regionplot.inputs.color_tables import RgbBands
@@ -34,21 +30,15 @@ from regionplot.inputs.rgb import RgbSource
 from regionplot.inputs.source import RasterInfo, RasterSource, read_window
 from regionplot.inputs.strips import StripReader
 from regionplot.layers.base import Layer, LoadContext
-from regionplot.layers.features import Features
-from regionplot.layers.stack import all_layers, check_layers, configured_layers, lay_out, load_layers
+from regionplot.layers.stack import all_layers, check_layers, configured_layers, load_layers
 from regionplot.settings.config import Config
 from regionplot.shared.plan import LoadPlan, OpenedFile, plan_load
-from regionplot.sheet.layout import Box
-from regionplot.sheet.view import View
 from regionplot.system.cache import ArrayCache, user_cache
 from regionplot.system.signals import interrupts_held
 
-logger = logging.getLogger(__name__)
 _PREVIEW_CELLS = 1_000_000
 _CODED_ROWS = 64
 """Number of rows that are classified at a time, so that they stay in the CPU cache."""
-_MAX_CHECKED = 500
-"""Maximum number of regions. For more regions, the layers are not compared with the maps."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +85,7 @@ class DrawnRaster:
     """Settings whose `[colors]` name no file and no scale of the package."""
 
     @classmethod
-    def of(cls, config: Config, source: RasterSource | None = None) -> DrawnRaster:
+    def of(cls, config: Config, source: RasterSource | None = None, plan: LoadPlan | None = None) -> DrawnRaster:
         """Open the raster of a config, and choose how it is drawn.
 
         Parameters
@@ -104,6 +94,8 @@ class DrawnRaster:
             The settings. `[raster]` and `[colors]` are used.
         source : RasterSource, optional
             The raster. By default, the raster that the config names.
+        plan : LoadPlan, optional
+            The load plan, if another process has made it. Its open file is used.
 
         Raises
         ------
@@ -112,7 +104,8 @@ class DrawnRaster:
         ConfigError
             If the classes in the raster or in the config cannot be drawn with these settings.
         """
-        source = source or open_source(config.raster)
+        opened = None if plan is None else plan.unchanged_source
+        source = source or opened or open_source(config.raster)
         info = source.describe()
         config = effective_config(config, info)
         coloring = coloring_of(info, config.raster, config.colors)
@@ -380,37 +373,3 @@ def check_inputs(config: Config, regions: Sequence[Region]) -> LoadPlan:
     raster = DrawnRaster.of(config)
     check_layers(config)
     return raster.plan(regions)
-
-
-def warn_of_unseen_layers(
-    layers: Sequence[Layer], config: Config, crs: pyproj.CRS, coloring: Coloring, regions: Sequence[Region]
-) -> None:
-    """Log a warning for each vector layer that is outside of all maps. The CRS of such a layer is probably wrong.
-
-    Parameters
-    ----------
-    layers : sequence of Layer
-        The loaded layers.
-    config : Config
-        The settings.
-    crs : pyproj.CRS
-        CRS of the maps.
-    coloring : Classes or RgbBands or None
-        Coloring of the raster.
-    regions : sequence of Region
-        All regions that will be drawn. If there are too many, or a region moves, nothing is logged.
-    """
-    vectors = [layer for layer in layers if isinstance(layer, Features)]
-    if not vectors or len(regions) > _MAX_CHECKED or any(region.track is not None for region in regions):
-        return
-    panel = lay_out(config, planned_key(coloring)).panel
-    for layer in vectors:
-        if not layer.is_seen_in(_panels(regions, crs, panel, config)):
-            path = layer.settings.path
-            logger.warning("%s: no part of the layer lies on a map of this run; if its CRS is wrong, set crs", path)
-
-
-def _panels(regions: Sequence[Region], crs: pyproj.CRS, box: Box, config: Config) -> Iterator[PanelGrid]:
-    for region in regions:
-        with suppress(RegionError):  # the error is reported when the region is drawn
-            yield View.of(region, crs, box, config.map.fit).panel

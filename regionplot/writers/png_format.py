@@ -13,7 +13,7 @@ from regionplot.writers.picture import Bytes, Picture, RowFilter
 try:
     from isal.isal_zlib import compressobj as fast_compressor
 except ImportError:  # there is no wheel of isal for this platform
-    from zlib import compressobj as fast_compressor
+    from zlib import compressobj as fast_compressor  # type: ignore[assignment]
 
 _FAST_LEVELS = (1, 2)
 """Levels at which ISA-L is used. It is six times as fast as zlib, and its files have the same size."""

@@ -113,6 +113,25 @@ def test_the_pixels_of_random_panels_have_the_values_of_their_cells(
     check_against_exact(GRIDS[grid], panel, crs)
 
 
+@pytest.mark.parametrize("resampling", ["nearest", "bilinear"])
+@pytest.mark.parametrize("crs", [LONLAT, ALBERS], ids=["axes", "other CRS"])
+@pytest.mark.parametrize("grid", ["world", "part, 0..360"])
+def test_values_changed_in_strips_equal_values_changed_at_once(grid: str, crs: pyproj.CRS, resampling: str) -> None:
+    geometry, panel = GRIDS[grid], panel_of(Extent(-160, -100, 30, 60), crs, 620, 410)
+    values, strips = np.sin(cells(geometry)).astype(np.float32), []
+
+    def change(strip: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        strips.append(strip.shape)
+        return (np.nan_to_num(strip, nan=2) * 100).astype(np.int16)
+
+    found = sample(values, geometry, panel, crs, resampling, change=change)
+    usual = sample(values, geometry, panel, crs, resampling)
+    assert len(strips) > 1 or resampling != "nearest"
+    np.testing.assert_array_equal(found.values, change(usual.values))
+    np.testing.assert_array_equal(found.inside, usual.inside)
+    assert found.values.dtype == np.int16
+
+
 def largest_error(geometry: GridGeometry, panel: PanelGrid, crs: pyproj.CRS) -> float:
     """Return the largest distance between interpolated and exact positions, in panel pixels.
 

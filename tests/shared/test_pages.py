@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import logging
 import multiprocessing
 import os
 import re
 import stat
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,11 +17,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from regionplot.errors import RasterError
 from regionplot.geo.extent import Extent
 from regionplot.geo.region import Region
 from regionplot.inputs.strips import StripReader
+from regionplot.render.renderer import MapRenderer
 from regionplot.runs.run import render_regions
 from regionplot.settings.config import Config
 from regionplot.shared import pages
@@ -304,6 +308,55 @@ def test_workers_that_start_together_load_the_cells_once_and_need_no_memory_for_
     assert sum(reads for reads, _, _ in found) == 1
     assert max(used for reads, used, _ in found if not reads) < size / 3
     assert len({total for _, _, total in found}) == 1
+
+
+def test_the_sample_for_the_limits_is_read_once(make_config, write_raster, monkeypatch) -> None:
+    cells = np.random.default_rng(1).normal(size=(2050, 2000)).astype(np.float32)  # not all cells are in the sample
+    own = make_config(raster={"path": write_raster(cells)}, colors={})
+    first = load(own)
+    monkeypatch.setattr("regionplot.shared.load.sample_raster", lambda *_: pytest.fail("the sample was read again"))
+    second = load(own)
+    assert second.loaded.series is not None
+    assert second.loaded.series.size < cells.size
+    assert repr(second.scale) == repr(first.scale) == repr(SharedData.load(own, cells=first.loaded).scale)
+
+
+def imported_modules(own: Config, plan: Any, names: Any) -> None:
+    """Load data in a spawned process, and send the names of the modules that it has imported."""
+    data = shared_data(own, plan)
+    MapRenderer(data).render(Region("a", Extent(-99, -98, 49, 49.5)))
+    names.put([name for name in sys.modules if name.partition(".")[0] in {"rasterio", "pyogrio", "matplotlib"}])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("colors", [LEVELS, {}], ids=["codes", "limits from the cells"])
+def test_a_spawned_worker_uses_the_cells_and_the_frame_of_another_without_their_libraries(
+    config, colors: dict[str, Any]
+) -> None:
+    features = [{"path": "sample:states"}]
+    own = config(colors, features=features, map={"size": (200, 150), "style": "plain"})
+    data = load(own)
+    MapRenderer(data).prepare([])
+    context = multiprocessing.get_context("spawn")
+    names = context.SimpleQueue()
+    process = context.Process(target=imported_modules, args=(own, check_inputs(own, ()), names))
+    process.start()
+    found = names.get()
+    process.join(20)
+    assert not [name for name in found if name.startswith(("rasterio", "pyogrio"))]
+    assert set(found) <= {"matplotlib.ft2font", "matplotlib.backends._backend_agg"}
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".zarr"])
+def test_only_plain_files_are_described_for_workers(config, grid_file: Path, tmp_path: Path, suffix: str) -> None:
+    assert check_inputs(config(), ()).opened is not None
+    path = tmp_path / f"grid.tif{suffix}"
+    if suffix == ".gz":
+        path.write_bytes(gzip.compress(grid_file.read_bytes()))
+    else:
+        cells = xr.DataArray(np.ones((4, 5), np.float32), {"y": [4, 3, 2, 1], "x": [1, 2, 3, 4, 5]}, ("y", "x"))
+        cells.to_dataset(name="snow").to_zarr(path, zarr_format=2)
+    assert check_inputs(config(raster={"path": path, "crs": "EPSG:4326"}), ()).opened is None
 
 
 @pytest.mark.slow

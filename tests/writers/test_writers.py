@@ -10,6 +10,7 @@ import subprocess
 import sys
 import zlib
 from collections.abc import Callable, Iterator
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -107,6 +108,16 @@ def test_png_has_the_pixels_and_the_metadata(picture: Picture, compression: int,
         assert image.mode == ("RGB" if picture is RGB else "P")
         np.testing.assert_array_equal(np.asarray(image.convert("RGB")), picture.pixels)
         assert image.text == METADATA  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("row_filter", ["none", "up"])
+@pytest.mark.parametrize("shape", [(700, 300, 3), (1100, 500)], ids=["rgb", "palette"])
+def test_the_rows_of_a_large_png_are_filtered_across_strips(shape: tuple[int, ...], row_filter: Any) -> None:
+    pixels = np.random.default_rng(5).integers(0, 256, shape, np.uint8)
+    palette = None if len(shape) == 3 else np.arange(768, dtype=np.uint8).reshape(256, 3)
+    picture = Picture(pixels, palette, "t", False, row_filter=row_filter)
+    with Image.open(io.BytesIO(png_format.encode_png(picture, {}, 1))) as image:
+        np.testing.assert_array_equal(np.asarray(image), pixels)
 
 
 def test_pdf_has_vectors_text_an_image_and_the_metadata(renderer: MapRenderer) -> None:
