@@ -228,11 +228,11 @@ class DrawnRaster:
         finish_reading()
 
     def of_cells(self, cells: NDArray[Any], plan: LoadPlan) -> LoadedCells:
-        """Return loaded cells for an array that `load_into` has filled in this process or in another.
+        """Return loaded cells for an array that `load_into` or `load_cells` has read in this process or in another.
 
         The cells that determine the color scale are left out. See `with_series`.
         """
-        geometry = self.info.geometry.subgrid(plan.window)
+        geometry = self.info.geometry.subgrid(plan.window, *cells.shape)
         if self.classifier(plan) is not None:
             return LoadedCells(geometry, codes=cells)
         return LoadedCells(geometry, values=cells)
@@ -245,7 +245,7 @@ class DrawnRaster:
         RasterError
             If the cells cannot be read.
         """
-        return self.with_series(self._load_values(plan), plan)
+        return self.with_series(self.load_cells(plan), plan)
 
     def with_series(self, loaded: LoadedCells, plan: LoadPlan, sample: Sample = lambda read: read()) -> LoadedCells:
         """Add the cells that determine the color scale, if it depends on cells.
@@ -277,7 +277,7 @@ class DrawnRaster:
             return replace(loaded, series=whole)
         return replace(loaded, series=sample(lambda: sample_raster(self.source, whole)))
 
-    def _load_values(self, plan: LoadPlan) -> LoadedCells:
+    def load_cells(self, plan: LoadPlan) -> LoadedCells:
         """Return the values of the cells that a plan loads.
 
         If each map reads its own cells, the result is a thinned preview of the raster. It can come from overviews of

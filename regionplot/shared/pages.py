@@ -39,7 +39,7 @@ _PLAIN = (str, bytes, int, float, complex, Path, date, type(None), np.generic, n
 def start_shared(raster: DrawnRaster, plan: LoadPlan, pool: Executor) -> Loading:
     """Start to load the cells of a plan, once for all workers of this host. See `DrawnRaster.start`.
 
-    Each worker loads the cells itself if each map reads its own cells, or the settings turn the cache off.
+    Each worker loads the cells itself if the settings turn the cache off.
 
     Raises
     ------
@@ -47,7 +47,7 @@ def start_shared(raster: DrawnRaster, plan: LoadPlan, pool: Executor) -> Loading
         If the raster cannot be opened.
     """
     folder = page_folder()
-    if folder is None or plan.reads_per_map or not raster.config.run.cache or raster.info.fingerprint is None:
+    if folder is None or not raster.config.run.cache or raster.info.fingerprint is None:
         return raster.start(plan, pool)
     try:
         key = key_of(raster, plan)
@@ -56,10 +56,14 @@ def start_shared(raster: DrawnRaster, plan: LoadPlan, pool: Executor) -> Loading
         return raster.start(plan, pool)
 
     def finish() -> LoadedCells:
-        cells = _shared_cells(raster, plan, pool, folder, key)
+        cells: NDArray[Any] | None
+        if plan.reads_per_map:
+            cells = _shared_array(folder, f"{key}-preview", lambda: _preview(raster, plan))
+        else:
+            cells = _shared_cells(raster, plan, pool, folder, key)
         if cells is None:
             return raster.start(plan, pool).finish()
-        return raster.with_series(raster.of_cells(cells, plan), plan, partial(_shared_sample, folder, key))
+        return raster.with_series(raster.of_cells(cells, plan), plan, partial(_shared_array, folder, f"{key}-sample"))
 
     return Loading(finish)
 
@@ -157,15 +161,22 @@ def _shared_cells(
         return None
 
 
-def _shared_sample(folder: PageFolder, key: str, read: Callable[[], NDArray[Any]]) -> NDArray[Any]:
-    """Return a sample of the raster from the file of all workers. Read and write the sample if there is none.
+def _preview(raster: DrawnRaster, plan: LoadPlan) -> NDArray[Any]:
+    """Return thinned cells of a raster that is too large to be loaded. See `DrawnRaster.load_cells`."""
+    values = raster.load_cells(plan).values
+    assert values is not None, "cells are not classified if each map reads its own"
+    return values
+
+
+def _shared_array(folder: PageFolder, key: str, read: Callable[[], NDArray[Any]]) -> NDArray[Any]:
+    """Return an array of cells from the file of all workers. Read and write the array if there is none.
 
     Raises
     ------
     RasterError
-        If the sample cannot be read.
+        If the cells cannot be read.
     """
-    with suppress(OSError), folder.locked(f"{key}-sample") as file:
+    with suppress(OSError), folder.locked(key) as file:
         found = file.array()
         if found is None:
             sample = read()
