@@ -29,8 +29,9 @@ PATH = Path("layer.gpkg")
 
 
 def readers() -> list[psutil.Process]:
-    """Return the child processes of this process, without the fork server that other tests have started."""
-    return [child for child in psutil.Process().children() if "forkserver" not in " ".join(child.cmdline())]
+    """Return the child processes of this process, without the servers of `multiprocessing`, which other tests start."""
+    commands = ((child, " ".join(child.cmdline())) for child in psutil.Process().children())
+    return [child for child, command in commands if not ("forkserver" in command or "resource_tracker" in command)]
 
 
 def result(read: Callable[[], Any], timeout: float = 60.0) -> Any:
