@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from regionplot.layers.base import Layer
 from regionplot.layers.stack import can_yield, ignore_raster
 from regionplot.render.drawn_marks import DrawnMarks, PanelArtists
+from regionplot.render.drawn_pixels import channel_of, pixels_except
 from regionplot.render.ink import Covered, PanelInk, labeled_pixels
 from regionplot.render.palette import PACKED_WHITE, WHITE, has_dark_colors, layers_with_light
 from regionplot.render.sheets import Style
@@ -182,12 +183,10 @@ def _covered(pixels: Bytes, channel: int, among: NDArray[np.bool_] | None = None
 
     `among` limits the pixels to those that are True.
     """
-    values = pixels[..., channel].reshape(-1)
-    is_drawn = values != WHITE
+    values = channel_of(pixels, channel)
     if among is not None:
-        is_drawn &= among
-    drawn = np.flatnonzero(is_drawn)
-    return Covered(drawn, values[drawn])
+        values.reshape(-1)[~among] = WHITE
+    return Covered(*pixels_except(WHITE, values))
 
 
 def _boxes(labels: Iterable[Label], sheet: Sheet) -> NDArray[np.int32]:
@@ -200,8 +199,8 @@ def _painted(pixels: Bytes, among: NDArray[np.bool_] | None = None) -> Covered:
     """Return the pixels of a box of a transparent sheet that are painted, with their color and opacity."""
     packed = pixels.view(np.uint32).reshape(-1)
     is_painted = (packed & _OPACITY) != 0
-    drawn = np.flatnonzero(is_painted if among is None else is_painted & among)
-    return Covered(drawn, packed[drawn])
+    drawn, _ = pixels_except(0, (is_painted if among is None else is_painted & among).view(np.uint8))
+    return Covered(drawn, packed.take(drawn))
 
 
 def _inked(pixels: Bytes, channel: int | None, among: NDArray[np.bool_] | None = None) -> Covered:
