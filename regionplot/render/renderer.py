@@ -287,18 +287,18 @@ class MapRenderer:
 
     def _ink(self, sheet: Sheet, channel: int | None, watch: Stopwatch) -> Ink:
         """Return the ink of a map: from an earlier run, or drawn now."""
-        cache = self._cache
-        panel, on_sheet = (cache.panel(sheet), cache.sheet(sheet)) if cache else (None, None)
+        kept = self._cache.entry(sheet) if self._cache else None
+        panel, on_sheet = (kept.panel(), kept.sheet()) if kept else (None, None)
         watch.lap("ink")
         if panel is None:
             panel = self._inks_for(()).ink_in_panel(sheet, channel, watch)
-            if cache:
-                cache.keep_panel(sheet, panel)
+            if kept:
+                kept.keep_panel(panel)
                 watch.lap("ink")
         if on_sheet is None:
             on_sheet = self._sheet_inks(sheet.title).ink_on_sheet(sheet, watch)
-            if cache:
-                cache.keep_sheet(sheet, on_sheet)
+            if kept:
+                kept.keep_sheet(on_sheet)
                 watch.lap("ink")
         return Ink(panel, on_sheet)
 
