@@ -86,6 +86,7 @@ class MapRenderer:
         self._cache = InkCache.of(self.style, self._palette)
         self._bare: InkDrawing | None = None
         self._bare_rgb: RgbDrawing | None = None
+        self._prepared: tuple[Region, ...] | None = None
 
     def prepare(self, regions: Sequence[Region]) -> None:
         """Read or draw the frame, and find the code of the CRS. If a map must be drawn, import what draws it.
@@ -98,6 +99,11 @@ class MapRenderer:
         regions : sequence of Region
             The regions whose maps will be drawn.
         """
+        if self._prepared != tuple(regions):
+            self._prepare(regions)
+            self._prepared = tuple(regions)
+
+    def _prepare(self, regions: Sequence[Region]) -> None:
         crs_text(self.style.shared.crs)
         is_rgb = self._palette is None
         _ = self._maps
