@@ -18,7 +18,7 @@ _EACH_BYTE = 0x0101010101010101
 
 
 def channel_of(pixels: Bytes, channel: int) -> Bytes:
-    """Return a color channel of pixels as one contiguous array, shape (height, width).
+    """Return a copy of a color channel of pixels as one contiguous array, shape (height, width).
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ def channel_of(pixels: Bytes, channel: int) -> Bytes:
     """
     if channel == 0 and sys.byteorder == "little":  # the lowest byte of a pixel; NumPy is faster with whole pixels
         return pixels.view(np.uint32)[..., 0].astype(np.uint8)
-    return np.ascontiguousarray(pixels[..., channel])
+    return pixels[..., channel].copy()
 
 
 def pixels_except(blank: int, values: Bytes) -> tuple[NDArray[np.intp], Bytes]:
