@@ -105,7 +105,8 @@ def plain_text(text: str, longest: int = LONGEST_TEXT) -> str:
     'Snow [31mdepth'
     """
     start = text[: 4 * longest]  # limits the time for a very long text
-    kept = "".join(_REPLACEMENTS.get(category(c), c) for c in start)
+    is_plain = start.isascii() and start.isprintable()
+    kept = start if is_plain else "".join(_REPLACEMENTS.get(category(c), c) for c in start)
     words = " ".join(kept.split())
     return words if len(words) <= longest and len(text) <= len(start) else words[: longest - 1].rstrip() + "…"
 

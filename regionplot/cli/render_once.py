@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from regionplot.settings.config import Config
 
 
+_NOT_USED = ("pyproj.sync", "pyproj._show_versions")
+"""Modules that pyproj imports for functions that a run does not call. They import urllib.request, ssl and email."""
+
+
 def set_up(request: Request) -> None:
     """Set up the process: log to stderr."""
     log_to_stderr(request.log_format, level=request.verbosity.log_level)
@@ -45,9 +49,10 @@ def import_for_drawing() -> ModuleType:
 
     Interrupts wait until the imports are complete, because an interrupt during an import can become any error.
     """
-    from regionplot.system.memory import imports_uncollected  # noqa: PLC0415 (kept maps need no imports)
+    from regionplot.system.lazy_import import functions_imported_on_first_use  # noqa: PLC0415 (kept maps need no imports)
+    from regionplot.system.memory import imports_uncollected  # noqa: PLC0415
 
-    with interrupts_held(), imports_uncollected():
+    with interrupts_held(), imports_uncollected(), functions_imported_on_first_use(*_NOT_USED):
         from regionplot.cli import draw_maps  # noqa: PLC0415
 
         draw_maps.avoid_matplotlibrc()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,10 @@ Floats = NDArray[np.floating[Any]]
 Indices = NDArray[np.signedinteger[Any]]
 Change = Callable[[NDArray[Any]], NDArray[Any]]
 """Function of some rows of sampled values. It returns an array of the same shape."""
+
+
+_UNCHECKED: Literal["clip"] = "clip"
+"""Mode of `numpy.take` without an error for each index out of range. It is faster, and all indices are in the range."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +86,8 @@ def _pick(values: NDArray[Any], rows: Indices, columns: Indices) -> NDArray[Any]
     top, left = rows.min(), columns.min()
     part = values[top : rows.max() + 1, left : columns.max() + 1]
     if part.shape[0] < rows.size:
-        return np.asarray(np.take(np.take(part, columns - left, axis=1), rows - top, axis=0))
-    return np.asarray(np.take(part[rows - top], columns - left, axis=1))
+        return np.asarray(part.take(columns - left, axis=1, mode=_UNCHECKED).take(rows - top, axis=0, mode=_UNCHECKED))
+    return np.asarray(part[rows - top].take(columns - left, axis=1, mode=_UNCHECKED))
 
 
 def _cell_index(position: Floats, length: int) -> Indices:

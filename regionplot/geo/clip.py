@@ -68,7 +68,7 @@ class IndexedGeometries:
             return self.geometries
         clipped = _parts(self.clip(_with_margin(panel, reach), x_period))
         tolerance = SIMPLIFY * min(panel.pixel_width, panel.pixel_height)
-        simple = _parts(shapely.simplify(clipped, tolerance, preserve_topology=False))  # can split polygons
+        simple = shapely.simplify(clipped, tolerance, preserve_topology=False)
         return np.asarray(simple[~shapely.is_empty(simple)], dtype=object)
 
     def areas_in_panel(self, panel: PanelGrid, x_period: float) -> Geometries:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pyproj
 
-from regionplot.geo.crs import transformer
+from regionplot.geo.crs import same_crs, transformer
 from regionplot.geo.extent import PanelGrid
 from regionplot.geo.grid import GridGeometry, Window
 from regionplot.geo.mesh import Floats, mesh_axis
@@ -29,7 +29,10 @@ def index_spans(
     The rows and columns can be outside the grid. Return None if no node of the panel's mesh can be projected to the
     CRS of the grid.
     """
-    column, row = _positions_on_mesh(geometry, panel, crs)
+    if geometry.is_axis_aligned and same_crs(crs, geometry.crs):  # columns depend only on x, and rows only on y
+        column, row = Locator(geometry, crs, panel)(*(nodes[[0, -1]] for nodes in _nodes(panel)))
+    else:
+        column, row = _positions_on_mesh(geometry, panel, crs)
     if not (np.isfinite(column).all() and np.isfinite(row).all()):  # the panel contains an edge of the projection
         column, row = _positions_on_mesh(geometry, panel, crs, _FINE_MESH_STEP)
     finite = np.isfinite(column) & np.isfinite(row)

@@ -39,8 +39,12 @@ _UNIT = np.array([[0, 0], [1, 0], [1, 1], [0, 1], [0, 0]], float)
 _UNIT_CODES = np.array([1, 2, 2, 2, 79], np.uint8)
 _FIXED = 0x10000
 """One, as FreeType writes fixed-point numbers."""
+_UPRIGHT, _TURNED = np.array([[_FIXED, 0], [0, _FIXED]]), np.array([[0, -_FIXED], [_FIXED, 0]])
+"""Transforms of letters of a text that runs to the right, and of one that runs upwards."""
 _SUBPIXELS = 0x40
 """FreeType's units per pixel."""
+_MAX_LETTERS = 1024
+"""Maximum number of letters that are kept, each at a position within a pixel. They take half a megabyte."""
 _BEFORE = {"left": 0.0, "center": 0.5, "right": 1.0}
 """Part of a text that lies before its position, by alignment."""
 _USUAL_SIGNS = {"°", "−"}
@@ -95,6 +99,17 @@ class _Outline(NamedTuple):
     codes: NDArray[np.uint8]
     should_simplify: bool = False
     simplify_threshold: float = _THRESHOLD
+
+
+class _Letter(NamedTuple):
+    """The pixels of a letter on the sheet."""
+
+    pixels: Bytes
+    """Opacity, shape (height, width)."""
+    left: int
+    """First column."""
+    bottom: int
+    """Rows between the letter and the bottom of the sheet."""
 
 
 class _Pen:
@@ -168,6 +183,7 @@ class BareCanvas:
         self._modules = modules
         self._renderer = modules.agg.RendererAgg(*layout.size, layout.dpi)
         self._fonts: dict[tuple[str, str], Any] = {}
+        self._letters: dict[tuple[Any, ...], _Letter] = {}
         self.buffer: Bytes = np.asarray(self._renderer)
         """Shape (height, width, 4)."""
 
@@ -208,19 +224,34 @@ class BareCanvas:
     def _draw_text(self, mark: Text) -> None:
         """Draw the letters of a text, as `text.UnhintedText` and `RendererAgg.draw_text` do."""
         font, pen, height = self._font(mark), _Pen(rgba_of(mark.color)), self.layout.size[1]
-        flags, mode = self._modules.freetype.LoadFlags.NO_HINTING, self._modules.freetype.RenderMode.NORMAL
+        flags = self._modules.freetype.LoadFlags.NO_HINTING
         before, angle = _BEFORE[mark.align] * self._width(mark, font), 0.0 if mark.is_upright else math.pi / 2
         x, y = (mark.x - before, mark.y) if mark.is_upright else (mark.x, mark.y - before)
         cos, sin = math.cos(angle), math.sin(angle)
-        turn = np.round(_FIXED * np.array([[cos, -sin], [sin, cos]])).astype(int)
         for item in font._layout(mark.text, flags, features=None, language=None):
-            letter = item.ft_object
-            letter.set_size(mark.points, self.layout.dpi)
             right, up = x + item.x * cos - item.y * sin, y + item.x * sin + item.y * cos
-            letter._set_transform(turn, [round(_SUBPIXELS * right), round(_SUBPIXELS * up)])
-            bitmap = letter._render_glyph(item.glyph_index, flags, mode)
-            bottom = height - bitmap.top + bitmap.buffer.shape[0]
-            self._renderer.draw_text_image(bitmap.buffer, bitmap.left, bottom, 0, pen)
+            letter = self._letter(mark, item, round(_SUBPIXELS * right), round(_SUBPIXELS * up))
+            self._renderer.draw_text_image(letter.pixels, letter.left, height - letter.bottom, 0, pen)
+
+    def _letter(self, mark: Text, item: Any, right: int, up: int) -> _Letter:
+        """Return the pixels of a letter at a position in 64ths of a pixel.
+
+        FreeType draws a letter that is moved by whole pixels with the same pixels. So these are kept for later titles.
+        """
+        columns, right = divmod(right, _SUBPIXELS)
+        rows, up = divmod(up, _SUBPIXELS)
+        font = item.ft_object
+        key = font, mark.points, mark.is_upright, item.glyph_index, right, up
+        if (found := self._letters.get(key)) is None:
+            if len(self._letters) >= _MAX_LETTERS:
+                self._letters.clear()
+            flags, mode = self._modules.freetype.LoadFlags.NO_HINTING, self._modules.freetype.RenderMode.NORMAL
+            font.set_size(mark.points, self.layout.dpi)
+            font._set_transform(_UPRIGHT if mark.is_upright else _TURNED, [right, up])
+            bitmap = font._render_glyph(item.glyph_index, flags, mode)
+            pixels = np.array(bitmap.buffer)
+            found = self._letters[key] = _Letter(pixels, bitmap.left, bitmap.top - len(pixels))
+        return _Letter(found.pixels, found.left + columns, found.bottom + rows)
 
     def _font(self, mark: Text) -> Any:
         """Return the font of a text in its size."""
@@ -233,7 +264,7 @@ class BareCanvas:
         font = self._fonts[key]
         font.clear()
         font.set_size(mark.points, self.layout.dpi)
-        font._set_transform(np.array([[_FIXED, 0], [0, _FIXED]]), [0, 0])
+        font._set_transform(_UPRIGHT, [0, 0])
         return font
 
     def _width(self, mark: Text, font: Any) -> float:

@@ -43,7 +43,8 @@ class Covered:
 
     def arrays(self, name: str) -> dict[str, NDArray[Any]]:
         """Return arrays to store: the gaps between the pixels, which are small numbers, and the values."""
-        gaps = np.diff(self.pixels, prepend=0)
+        gaps = self.pixels.copy()
+        gaps[1:] -= self.pixels[:-1]
         small = gaps.size == 0 or gaps.max() <= np.iinfo(np.uint16).max
         return {f"{name} gaps": gaps.astype(np.uint16 if small else np.uint32), f"{name} values": self.values}
 
@@ -82,6 +83,7 @@ class Covered:
 
 
 _NOTHING = Covered(np.empty(0, np.intp), np.empty(0, np.uint8))
+_VALUE_BITS = 8
 _HALO = 3
 """Pixels around the box of a label that its halo can cover. Labels are at least four pixels apart."""
 
@@ -215,9 +217,9 @@ class PaletteMaps:
         """
         image, panel = self.frame.copy(), self._hatched(codes).reshape(-1)
         covered = ink.panel.on(self._luminances, codes)
-        panel[covered.pixels] = self._inked(panel[covered.pixels], covered.values)
+        panel[covered.pixels] = self._inked(panel.take(covered.pixels), covered.values)
         image[place] = panel.reshape(codes.shape)
-        image.reshape(-1)[ink.sheet.pixels] = self.palette.framed[ink.sheet.values]
+        image.reshape(-1)[ink.sheet.pixels] = self.palette.framed.take(ink.sheet.values)
         return Picture(image, self.palette.colors, title, no_data=False)
 
     def _hatched(self, codes: NDArray[np.unsignedinteger[Any]]) -> NDArray[np.unsignedinteger[Any]]:
@@ -231,7 +233,7 @@ class PaletteMaps:
     def _inked(self, codes: NDArray[Any], values: NDArray[Any]) -> Bytes:
         """Return the row of the palette for each pixel that ink covers."""
         if len(self.palette.shaded):
-            return np.asarray(self.palette.shaded[codes, values])
+            return shaded_rows(self.palette.shaded, codes, values)
         return self._nearest.rows(*blended(self.palette.colors[codes], values))
 
     @cached_property
@@ -241,6 +243,24 @@ class PaletteMaps:
     @cached_property
     def _nearest(self) -> NearestColors:
         return NearestColors(self.palette.colors)
+
+
+def shaded_rows(shaded: Bytes, codes: NDArray[Any], values: Bytes) -> Bytes:
+    """Return `shaded[codes, values]`, in half the time of NumPy.
+
+    Parameters
+    ----------
+    shaded : ndarray, shape (n, 256)
+        Row of the palette for each code and each value of the ink.
+    codes : ndarray
+        Codes of pixels.
+    values : ndarray of uint8
+        Values of the ink at these pixels.
+    """
+    index = codes.astype(np.uint32)
+    index <<= _VALUE_BITS
+    index |= values
+    return np.asarray(shaded.reshape(-1).take(index))
 
 
 def blended(below: Bytes, ink: NDArray[Any]) -> tuple[Any, Any, Any]:

@@ -13,7 +13,7 @@ import json
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from regionplot.layers.stack import ignore_raster, layers_with_ink
 from regionplot.layers.title import Title, title_of
 from regionplot.render.code import code_digest, font_files
 from regionplot.render.ink import Covered, PanelInk, panel_type
-from regionplot.render.ink_files import Part, ink_folder, read_frame, read_panel_ink, read_sheet_ink
+from regionplot.render.ink_files import ink_folder, read_frame, read_panel_ink, read_sheet_ink
 from regionplot.render.palette import has_dark_colors, hatch_of, layers_with_light
 from regionplot.render.sheets import Style
 from regionplot.render.sparse import SparseImage
@@ -50,6 +50,13 @@ _OF_THE_FRAME = {"colors"}
 _PACKAGE = Title.__module__.rpartition(".")[0]
 
 
+class InkTypes(NamedTuple):
+    """Types of the values of ink, in panels and on sheets."""
+
+    panel: type[np.unsignedinteger[Any]]
+    sheet: type[np.unsignedinteger[Any]]
+
+
 @dataclass(frozen=True)
 class InkCache:
     """The frame and the ink of the maps of one style, in the user's cache folder."""
@@ -64,10 +71,7 @@ class InkCache:
     """Key of the frame. The frame of RGB maps has the same key with a suffix."""
     _colors: int
     """Number of colors of the palette. 0 if the maps are RGB images."""
-    _values: type[np.unsignedinteger[Any]]
-    """Type of the values of ink in panels."""
-    _sheet_values: type[np.unsignedinteger[Any]]
-    """Type of the values of ink on sheets."""
+    types: InkTypes
 
     @classmethod
     def of(cls, style: Style, palette: Palette | None) -> Self | None:
@@ -89,12 +93,12 @@ class InkCache:
             logger.debug("ink is not kept: %s", error)
             return None
         colors = palette.colors.tolist() if palette else []
-        types = (panel_type(palette), palette.sheet_type) if palette else (np.uint8, np.uint8)
+        types = InkTypes(panel_type(palette), palette.sheet_type) if palette else InkTypes(np.uint8, np.uint8)
         frame = hashlib.sha256(json.dumps(_of_frame(style), default=str).encode() + common.digest())
         frame.update(repr(("frame", style.scale.digest_items(), _names(style), colors, hatch_of(style))).encode())
-        common.update(repr(("ink", palette and palette.channel, types, has_dark_colors(style))).encode())
+        common.update(repr(("ink", palette and palette.channel, tuple(types), has_dark_colors(style))).encode())
         keeps_ink = palette is not None and ignore_raster(layers_with_light(style)[1])
-        return cls(style, folder, keeps_ink, common, frame.hexdigest()[:_DIGITS], len(colors), *types)
+        return cls(style, folder, keeps_ink, common, frame.hexdigest()[:_DIGITS], len(colors), types)
 
     def rgb_frame(self, draw: Callable[[], SparseImage]) -> SparseImage:
         """Return the sheet without a map. If it is not known, draw it and store it for later runs.
@@ -118,7 +122,7 @@ class InkCache:
 
     @property
     def _frame_entry(self) -> str:
-        return self._frame if self._sheet_values == np.uint8 else self._frame + _RGB
+        return self._frame if self.types.sheet == np.uint8 else self._frame + _RGB
 
     @property
     def frame_key(self) -> str:
@@ -133,26 +137,11 @@ class InkCache:
         """Store the frame for later runs."""
         self.folder.write(self._frame, {"rows": rows})
 
-    def panel(self, sheet: Sheet) -> PanelInk | None:
-        """Return the ink in the panel of a map. Return None if it is not known."""
-        key = self._key_on("panel", sheet)
-        return read_panel_ink(self.folder, key, sheet.codes.size, self._values) if key else None
-
-    def sheet(self, sheet: Sheet) -> Covered | None:
-        """Return the ink on the sheet of a map. Return None if it is not known."""
-        width, height = sheet.layout.size
-        key = self._key_on("sheet", sheet)
-        return read_sheet_ink(self.folder, key, width * height, self._sheet_values) if key else None
-
-    def keep_panel(self, sheet: Sheet, ink: PanelInk) -> None:
-        """Store the ink in the panel of a map for later runs."""
-        if key := self._key_on("panel", sheet):
-            self.folder.write(key, ink.arrays())
-
-    def keep_sheet(self, sheet: Sheet, ink: Covered) -> None:
-        """Store the ink on the sheet of a map for later runs."""
-        if key := self._key_on("sheet", sheet):
-            self.folder.write(key, ink.arrays("sheet"))
+    def entry(self, sheet: Sheet) -> InkEntry | None:
+        """Return the kept ink of a map. Return None if no ink is kept."""
+        if not self.keeps_ink:
+            return None
+        return InkEntry(self, sheet, self.keys(sheet.region, sheet.view, sheet.title))
 
     def knows_all(self, regions: Sequence[Region]) -> bool:
         """Return True if there are entries for the frame and for the ink of all regions. Entries are not read."""
@@ -165,21 +154,50 @@ class InkCache:
             title = title_of(region, shared.config.map, shared.description)
         except RegionplotError:  # the worker reports the error, and draws nothing
             return True
-        return all(self.folder.has(self.key(part, region, view, title)) for part in ("panel", "sheet"))
+        return all(map(self.folder.has, self.keys(region, view, title)))
 
-    def _key_on(self, part: Part, sheet: Sheet) -> str | None:
-        return self.key(part, sheet.region, sheet.view, sheet.title) if self.keeps_ink else None
-
-    def key(self, part: Part, region: Region, view: View, title: str) -> str:
-        """Return the key of an entry. The key of the panel leaves out the title, which is not drawn there."""
-        total = self._ink.copy()
-        total.update(repr((part, replace(region, attributes=dict(region.attributes), origin=""), view)).encode())
+    def keys(self, region: Region, view: View, title: str) -> InkKeys:
+        """Return the keys of the ink of a map. The key of the panel leaves out the title, which is not drawn there."""
+        panel = self._ink.copy()
+        panel.update(repr((replace(region, attributes=dict(region.attributes), origin=""), view)).encode())
         crs = self.style.shared.crs_of(region)
         if crs is not self.style.shared.crs:
-            total.update(crs.to_wkt().encode())
-        if part == "sheet":
-            total.update(repr((title, font_files(title))).encode())
-        return total.hexdigest()[:_DIGITS]
+            panel.update(crs.to_wkt().encode())
+        on_sheet = panel.copy()
+        on_sheet.update(repr(("sheet", title, font_files(title))).encode())
+        return InkKeys(panel.hexdigest()[:_DIGITS], on_sheet.hexdigest()[:_DIGITS])
+
+
+class InkKeys(NamedTuple):
+    """The keys of the two entries of a map. A title with a new time does not change the ink of the panel."""
+
+    panel: str
+    sheet: str
+
+
+class InkEntry(NamedTuple):
+    """The kept ink of one map."""
+
+    cache: InkCache
+    map: Sheet
+    keys: InkKeys
+
+    def panel(self) -> PanelInk | None:
+        """Return the ink in the panel. Return None if it is not known."""
+        return read_panel_ink(self.cache.folder, self.keys.panel, self.map.codes.size, self.cache.types.panel)
+
+    def sheet(self) -> Covered | None:
+        """Return the ink on the sheet. Return None if it is not known."""
+        width, height = self.map.layout.size
+        return read_sheet_ink(self.cache.folder, self.keys.sheet, width * height, self.cache.types.sheet)
+
+    def keep_panel(self, ink: PanelInk) -> None:
+        """Store the ink in the panel for later runs."""
+        self.cache.folder.write(self.keys.panel, ink.arrays())
+
+    def keep_sheet(self, ink: Covered) -> None:
+        """Store the ink on the sheet for later runs."""
+        self.cache.folder.write(self.keys.sheet, ink.arrays("sheet"))
 
 
 def _common(style: Style) -> list[Any]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from regionplot.layers.base import Layer
 from regionplot.layers.stack import can_yield, ignore_raster
 from regionplot.render.drawn_marks import DrawnMarks, PanelArtists
+from regionplot.render.drawn_pixels import channel_of, pixels_except
 from regionplot.render.ink import Covered, PanelInk, labeled_pixels
 from regionplot.render.palette import PACKED_WHITE, WHITE, has_dark_colors, layers_with_light
 from regionplot.render.sheets import Style
@@ -36,6 +37,17 @@ _FEW = 3
 
 _OPACITY = np.array([0, 0, 0, WHITE], np.uint8).view(np.uint32)[0]
 """The bits of a pixel that hold its opacity. Comparing whole pixels is faster than reading every fourth byte."""
+
+
+_NO_RASTER: dict[str, Any] = {
+    "codes": np.empty((0, 0), np.uint8),
+    "values": None,
+    "cells": None,
+    "shown": None,
+    "colors": None,
+    "description": {},
+}
+"""Fields of the sheet that layers that ignore the raster do not see."""
 
 
 class InkCanvas(Protocol):
@@ -80,6 +92,8 @@ class InkDrawing:
         self._style, self._canvas = style, canvas
         self._layers = layers_with_light(style)[1]
         self._has_colors = palette is not None and palette.sheet_type != np.uint8
+        self._on_sheets = [layer for layer in self._layers if can_yield(layer, (Rectangle, Text))]
+        self._ignores_raster = ignore_raster(self._layers)
         self._rectangles: dict[Rectangle, Covered] = {}
         self._has_dark_colors = has_dark_colors(style)
 
@@ -104,7 +118,7 @@ class InkDrawing:
         """
         canvas = self._canvas()
         with canvas.style():
-            marks = self._marks(self._layers, replace(sheet, title=""))
+            marks = self._marks(self._layers, sheet, title="")
             watch.lap("clip")
             ink = self._panel_ink(marks.in_panel, sheet, channel)
         watch.lap("stroke")
@@ -133,16 +147,16 @@ class InkDrawing:
 
     def ink_on_sheet(self, sheet: Sheet, watch: Stopwatch) -> Covered:
         """Draw the ink on the sheet of a palette map on white: title and neatline."""
-        layers = [layer for layer in self._layers if can_yield(layer, (Rectangle, Text))]
         with self._canvas().style():
-            marks = self._marks(layers, sheet).on_sheet
+            marks = self._marks(self._on_sheets, sheet, title=sheet.title).on_sheet
             is_many = len(marks) > _FEW or self._has_colors
             drawn = [self._together(marks)] if is_many else [self._on_sheet(mark, sheet) for mark in marks]
         watch.lap("title")
         return _on_top_of_each_other(drawn)
 
-    def _marks(self, layers: Sequence[Layer], sheet: Sheet) -> DrawnMarks:
-        return DrawnMarks.of(layers, _without_raster(sheet) if ignore_raster(self._layers) else sheet)
+    def _marks(self, layers: Sequence[Layer], sheet: Sheet, title: str) -> DrawnMarks:
+        """Return the marks of a map with a title. Layers that ignore the raster draw the same for each raster."""
+        return DrawnMarks.of(layers, replace(sheet, title=title, **(_NO_RASTER if self._ignores_raster else {})))
 
     def _together(self, marks: Iterable[SheetMark]) -> Covered:
         self._canvas().buffer.fill(0 if self._has_colors else WHITE)
@@ -170,24 +184,15 @@ class InkDrawing:
         return _covered(self._canvas().buffer[:rows], 0)
 
 
-def _without_raster(sheet: Sheet) -> Sheet:
-    """Return a sheet for layers that ignore the raster. What such layers draw is the same for each raster."""
-    return replace(
-        sheet, codes=np.empty((0, 0), np.uint8), values=None, cells=None, shown=None, colors=None, description={}
-    )
-
-
 def _covered(pixels: Bytes, channel: int, among: NDArray[np.bool_] | None = None) -> Covered:
     """Return the pixels of a box of the sheet that are darker than white in a channel, and their values.
 
     `among` limits the pixels to those that are True.
     """
-    values = pixels[..., channel].reshape(-1)
-    is_drawn = values != WHITE
+    values = channel_of(pixels, channel)
     if among is not None:
-        is_drawn &= among
-    drawn = np.flatnonzero(is_drawn)
-    return Covered(drawn, values[drawn])
+        values.reshape(-1)[~among] = WHITE
+    return Covered(*pixels_except(WHITE, values))
 
 
 def _boxes(labels: Iterable[Label], sheet: Sheet) -> NDArray[np.int32]:
@@ -200,8 +205,8 @@ def _painted(pixels: Bytes, among: NDArray[np.bool_] | None = None) -> Covered:
     """Return the pixels of a box of a transparent sheet that are painted, with their color and opacity."""
     packed = pixels.view(np.uint32).reshape(-1)
     is_painted = (packed & _OPACITY) != 0
-    drawn = np.flatnonzero(is_painted if among is None else is_painted & among)
-    return Covered(drawn, packed[drawn])
+    drawn, _ = pixels_except(0, (is_painted if among is None else is_painted & among).view(np.uint8))
+    return Covered(drawn, packed.take(drawn))
 
 
 def _inked(pixels: Bytes, channel: int | None, among: NDArray[np.bool_] | None = None) -> Covered:

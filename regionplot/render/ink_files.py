@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -17,8 +17,6 @@ _MAX_BYTES = 2**30
 """Maximum size of the folder: about 4000 to 10,000 maps of 1400 x 900 pixels. If the maps of a run need
 more, the least recently used ink is removed before the next run can use it."""
 _WRITES_PER_TRIM = 256
-Part = Literal["panel", "sheet"]
-"""The ink of a map is kept in two entries, so that a title with a new time does not change the ink of the panel."""
 
 
 def ink_folder() -> ArrayCache:

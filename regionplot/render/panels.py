@@ -29,6 +29,8 @@ from regionplot.layers.base import Layer
 from regionplot.render.bare_canvas import BareCanvas, draws_usual_marks
 from regionplot.render.compiled import compiled_modules
 from regionplot.render.drawn_marks import DrawnMarks
+from regionplot.render.drawn_pixels import channel_of, pixels_except
+from regionplot.render.ink import shaded_rows
 from regionplot.render.ink_drawing import InkCanvas
 from regionplot.render.palette import PACKED_WHITE, WHITE
 from regionplot.render.panel_palette import PanelPalette, palette_of, used_palette
@@ -258,9 +260,8 @@ class PanelPainter:
                 if marks.in_panel:
                     canvas.buffer.view(np.uint32).fill(PACKED_WHITE)
                     canvas.draw_in_panel(marks.in_panel, sheet.view)
-                    values = canvas.buffer[..., palette.channel].reshape(-1)
-                    drawn = np.flatnonzero(values != WHITE)
-                    image[drawn] = palette.shaded[image[drawn], values[drawn]]
+                    drawn, values = pixels_except(WHITE, channel_of(canvas.buffer, palette.channel))
+                    image[drawn] = shaded_rows(palette.shaded, image.take(drawn), values)
         return image.reshape(sheet.codes.shape)
 
     def _without_palette(self, sheet: Sheet, style: PanelStyle) -> PanelImage:

@@ -86,6 +86,7 @@ class MapRenderer:
         self._cache = InkCache.of(self.style, self._palette)
         self._bare: InkDrawing | None = None
         self._bare_rgb: RgbDrawing | None = None
+        self._prepared: tuple[Region, ...] | None = None
 
     def prepare(self, regions: Sequence[Region]) -> None:
         """Read or draw the frame, and find the code of the CRS. If a map must be drawn, import what draws it.
@@ -98,6 +99,11 @@ class MapRenderer:
         regions : sequence of Region
             The regions whose maps will be drawn.
         """
+        if self._prepared != tuple(regions):
+            self._prepare(regions)
+            self._prepared = tuple(regions)
+
+    def _prepare(self, regions: Sequence[Region]) -> None:
         crs_text(self.style.shared.crs)
         is_rgb = self._palette is None
         _ = self._maps
@@ -285,18 +291,18 @@ class MapRenderer:
 
     def _ink(self, sheet: Sheet, channel: int | None, watch: Stopwatch) -> Ink:
         """Return the ink of a map: from an earlier run, or drawn now."""
-        cache = self._cache
-        panel, on_sheet = (cache.panel(sheet), cache.sheet(sheet)) if cache else (None, None)
+        kept = self._cache.entry(sheet) if self._cache else None
+        panel, on_sheet = (kept.panel(), kept.sheet()) if kept else (None, None)
         watch.lap("ink")
         if panel is None:
             panel = self._inks_for(()).ink_in_panel(sheet, channel, watch)
-            if cache:
-                cache.keep_panel(sheet, panel)
+            if kept:
+                kept.keep_panel(panel)
                 watch.lap("ink")
         if on_sheet is None:
             on_sheet = self._sheet_inks(sheet.title).ink_on_sheet(sheet, watch)
-            if cache:
-                cache.keep_sheet(sheet, on_sheet)
+            if kept:
+                kept.keep_sheet(on_sheet)
                 watch.lap("ink")
         return Ink(panel, on_sheet)
 

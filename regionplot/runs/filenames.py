@@ -8,6 +8,7 @@ import re
 import sys
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from regionplot import text
@@ -23,6 +24,8 @@ _MAX_NAME = 200
 """Maximum bytes in the name of a file or folder. Names of temporary files are longer, but stay below 255 bytes."""
 _HASH_LENGTH = 8
 """Number of hexadecimal digits of the hash that keeps truncated names different."""
+_SLUGS = 256
+"""Number of texts whose result is kept. Most fields are the same for all maps."""
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 _USUAL = re.compile(r"\w([\w ._+,()-]*[\w._+,()-])?", re.ASCII)
 """Texts of which all characters are kept."""
@@ -54,6 +57,7 @@ def file_name(template: str, fields: Mapping[str, object]) -> str:
     return "/".join(_component(part) for part in rendered.split("/") if part not in ("", ".", ".."))
 
 
+@lru_cache(_SLUGS)
 def _slug(text: str) -> str:
     """Return a text with `_` for each character that is not kept in file names."""
     if _USUAL.fullmatch(text):

@@ -136,8 +136,7 @@ def _sheet(region: Region, style: Style, ink: InkCache, digests: MapDigests) -> 
         view.place(style.layout.size),
         view.requested_area,
         title,
-        ink.key("panel", region, view, title),
-        ink.key("sheet", region, view, title),
+        *ink.keys(region, view, title),
         place_on_earth(view, style, crs).text,
     )
 

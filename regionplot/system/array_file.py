@@ -12,12 +12,13 @@ from __future__ import annotations
 import json
 import os
 import struct
-import zlib
 from collections.abc import Mapping
 from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from regionplot.system.crc import crc32
 
 _MARK = b"RPA1"
 _START, _CHECKED, _LENGTH = struct.Struct("<4sIQ"), struct.Struct("<4sI"), struct.Struct("<Q")
@@ -47,7 +48,7 @@ def write_arrays(file: IO[bytes], arrays: Mapping[str, NDArray[Any]]) -> None:
     header = json.dumps([(name, array.dtype.str, array.shape) for name, array in arrays.items()]).encode()
     blocks = [_LENGTH.pack(len(header)), _padded(header), *(_padded(array.tobytes()) for array in arrays.values())]
     content = b"".join(blocks)
-    file.write(_CHECKED.pack(_MARK, zlib.crc32(content)))
+    file.write(_CHECKED.pack(_MARK, crc32(content)))
     file.write(content)
 
 
@@ -66,7 +67,7 @@ def read_arrays(file: IO[bytes]) -> dict[str, NDArray[Any]]:
     if size < _START.size or size < content.size:
         raise ValueError("the file is shorter than it must be")
     mark, checksum, length = _START.unpack(content[: _START.size].tobytes())
-    if mark != _MARK or zlib.crc32(content[_START.size - _LENGTH.size :].data) != checksum:
+    if mark != _MARK or crc32(content[_START.size - _LENGTH.size :].data) != checksum:
         raise ValueError("the file is damaged")
     position = _START.size
     header = json.loads(content[position : position + length].tobytes())

@@ -13,7 +13,10 @@ from regionplot.system.machine import data_size
 _MEGABYTE = 2**20
 _PAGES = 2**16
 """Bytes by which a block is smaller than the largest threshold of malloc, for its header and for whole pages."""
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
+_LEFT = 0.75
+"""Part of the free memory at the end of the heap that stays when the rest is returned. Otherwise, malloc returns nearly
+all of it, and the system clears a thousand pages for the next map."""
 
 
 def keep_large_blocks() -> None:
@@ -81,6 +84,8 @@ def set_malloc_threshold(size: int, kept: int | None = None) -> None:
     if hasattr(libc, "mallopt"):
         libc.mallopt(_M_MMAP_THRESHOLD, size)
         libc.mallopt(_M_TRIM_THRESHOLD, size if kept is None else kept)
+        if kept is not None:
+            libc.mallopt(_M_TOP_PAD, int(_LEFT * kept))
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from regionplot.system.crc import crc32
 from regionplot.writers.picture import Bytes, Picture, RowFilter
 
 try:
@@ -112,7 +113,7 @@ def _filtered(image: Bytes, row_filter: RowFilter) -> Iterator[Bytes]:
 
 def _chunk(kind: bytes, content: bytes) -> tuple[bytes, ...]:
     """Return the parts of a chunk. They are joined once, with those of all chunks, because a map has a megabyte."""
-    checksum = zlib.crc32(content, zlib.crc32(kind))
+    checksum = crc32(content, crc32(kind))
     return struct.pack(">I", len(content)), kind, content, struct.pack(">I", checksum)
 
 

@@ -12,6 +12,7 @@ from hypothesis import given, reject
 from hypothesis import strategies as st
 
 from regionplot.errors import RegionError
+from regionplot.geo import windows
 from regionplot.geo.crs import parse_crs, transformer
 from regionplot.geo.extent import Extent, PanelGrid
 from regionplot.geo.grid import GridGeometry
@@ -289,3 +290,20 @@ def test_the_window_of_a_panel_contains_the_pole(size, extent, crs, latitude) ->
     assert window is not None
     assert (window.col_off, window.width) == (0, 18000)
     assert (window.row_off == 0) if latitude > 0 else (window.row_off + window.height == 9000)
+
+
+@pytest.mark.parametrize("name", [name for name, grid in GRIDS.items() if grid.is_axis_aligned])
+def test_corners_of_a_panel_in_the_crs_of_the_grid_give_the_window_of_its_mesh(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grid, random = GRIDS[name], np.random.default_rng(3)
+    whole = grid.extent
+    panels = []
+    for _ in range(20):
+        x, y = whole.xmin + whole.width * random.random(), whole.ymin + whole.height * random.random()
+        width, height = whole.width * random.random() ** 2, whole.height * random.random() ** 2
+        panels.append(PanelGrid(Extent(x - width, x + width, y - height, y + height), 210, 130))
+    found = [needed_window(grid, panel, grid.crs) for panel in panels]
+    monkeypatch.setattr(windows, "same_crs", lambda *_: False)
+    assert found == [needed_window(grid, panel, grid.crs) for panel in panels]
+    assert any(found)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,9 @@ from matplotlib import ft2font
 from regionplot.geo.extent import Extent
 from regionplot.geo.region import Region
 from regionplot.layers.title import Title
-from regionplot.render import compiled, renderer
+from regionplot.render import bare_canvas, compiled, renderer
 from regionplot.render.agg import Canvas
-from regionplot.render.bare_canvas import draws_usual_marks, is_usual
+from regionplot.render.bare_canvas import BareCanvas, draws_usual_marks, is_usual
 from regionplot.render.compiled import CompiledModules, compiled_modules
 from regionplot.render.renderer import MapRenderer
 from regionplot.settings.loading import read_config
@@ -95,6 +96,44 @@ def test_matplotlib_draws_maps_whose_titles_must_be_measured_or_need_other_fonts
 )
 def test_texts_that_need_no_measuring_are_usual(mark: Text, expected: bool) -> None:
     assert is_usual(mark, 100) is expected
+
+
+TITLES = [
+    Text(x, y, words, points, color, align=align, is_hinted=False, is_upright=is_upright)
+    for x, y, words, points, color, align, is_upright in (
+        (3, 40, "Snowfall in Ohio", 12, "#222222", "left", True),
+        (30, 40, "Snowfall in Iowa", 12, "#222222", "left", True),
+        (-4, 20, "Snow, fall & ill", 12, "#222222", "left", True),
+        (3.3, 40.6, "Snowfall", 12, "black", "center", True),
+        (150, 60, "Snowfall", 9.5, "#808080", "right", True),
+        (20, 150, "Snowfall", 12, "black", "left", False),
+        (60, 140, "Snowfall", 12, "black", "center", False),
+    )
+]
+
+
+def test_kept_letters_have_the_same_pixels() -> None:
+    layout = MapRenderer(shared_data(map={"size": [300, 200]})).style.layout
+    bare, usual = BareCanvas(layout, MODULES), Canvas(layout)
+    for _ in range(2):  # all letters are kept for the second time
+        for title in TITLES:
+            for canvas in (bare, usual):
+                canvas.buffer.fill(255)
+                with canvas.style():
+                    canvas.draw_on_sheet(title)
+            assert (bare.buffer != 255).any()
+            np.testing.assert_array_equal(bare.buffer, usual.buffer)
+
+
+def test_letters_that_are_moved_by_whole_pixels_are_drawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    canvas = BareCanvas(MapRenderer(shared_data(map={"size": [300, 200]})).style.layout, MODULES)
+    canvas.draw_on_sheet(TITLES[0])
+    letters = dict(canvas._letters)
+    canvas.draw_on_sheet(replace(TITLES[0], x=TITLES[0].x + 5, y=TITLES[0].y - 7))
+    assert canvas._letters == letters
+    monkeypatch.setattr(bare_canvas, "_MAX_LETTERS", 4)
+    canvas.draw_on_sheet(TITLES[4])
+    assert 0 < len(canvas._letters) <= 4
 
 
 @pytest.mark.parametrize(("layers", "expected"), [({}, True), ({"graticule": {}}, False)])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from regionplot.system.lazy_import import imported_on_first_use
+from regionplot.system.lazy_import import functions_imported_on_first_use, imported_on_first_use
 
 
 @pytest.fixture
@@ -45,6 +45,43 @@ def test_a_package_that_is_imported_stays_as_it_is(package: str) -> None:
     with imported_on_first_use(package):
         assert importlib.import_module(package) is module
     assert sys.modules[package] is module
+
+
+@pytest.fixture
+def parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return the name of a package that imports a function of one of its modules."""
+    folder = tmp_path / "package_of_parts"
+    folder.mkdir()
+    (folder / "__init__.py").write_text("from package_of_parts.part import double\n")
+    (folder / "part.py").write_text("VALUE = 7\ndef double(number, *, add=0):\n    return 2 * number + add\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "modules", dict(sys.modules))
+    return folder.name
+
+
+def test_a_module_is_imported_when_its_function_is_called(parts: str) -> None:
+    part = f"{parts}.part"
+    with functions_imported_on_first_use(part):
+        package = importlib.import_module(parts)
+    assert part not in sys.modules
+    assert package.double(2, add=1) == 5
+    assert part in sys.modules
+
+
+def test_the_module_can_be_used_after_the_import_of_its_package(parts: str) -> None:
+    with functions_imported_on_first_use(f"{parts}.part"):
+        package = importlib.import_module(parts)
+    assert package.part.VALUE == 7
+    assert importlib.import_module(f"{parts}.part").double(3) == 6
+
+
+def test_a_module_that_is_imported_stays_as_it_is(parts: str) -> None:
+    module = importlib.import_module(f"{parts}.part")
+    with functions_imported_on_first_use(f"{parts}.part", f"{parts}.other"):
+        assert importlib.import_module(f"{parts}.part") is module
+    assert sys.modules[parts].part is module
+    with pytest.raises(ModuleNotFoundError):
+        importlib.import_module(f"{parts}.other")
 
 
 def test_a_missing_package_still_cannot_be_imported() -> None:
