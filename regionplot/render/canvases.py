@@ -52,6 +52,10 @@ class Canvases:
             sheets[key] = kind(layout, *arguments)
         return sheets[key]
 
+    def free_sheets(self) -> None:
+        """Free the sheets of this thread, and matplotlib's memory for drawing on them. The next map makes a new one."""
+        self._own.__dict__.clear()
+
     def frame(self, style: Style, draw: Callable[[], SparseImage]) -> SparseImage:
         """Return the sheet with the frame of a style. Equal frames are drawn once.
 

@@ -77,6 +77,8 @@ class RenderTask:
     """Identifies the files of the raster (`gate.raster_mark`). Empty if `[publish]` does not need it."""
     canvases: Canvases | None = field(default=None, repr=False)
     """Sheets and frames that the tasks of several fields share."""
+    is_alone: bool = False
+    """True in a worker that has not inherited the data. It frees its sheet after each map, to save memory."""
     _digests: MapDigests | None = field(default=None, repr=False)
     idle: list[MapRenderer] = field(default_factory=list, repr=False)
     """Renderers that no thread uses now. A renderer draws all its maps into one buffer, so threads cannot share it."""
@@ -88,8 +90,9 @@ class RenderTask:
 
     def start_worker(self) -> None:
         """Set the policy of malloc. Functions of the user use malloc as usual, and open no windows."""
+        self.is_alone = not has_field(self.field_name)
         if self.config.map.draw is None:
-            return_large_blocks(_KEPT_MEMORY if has_field(self.field_name) else _KEPT_ALONE)
+            return_large_blocks(_KEPT_ALONE if self.is_alone else _KEPT_MEMORY)
         if self.config.map.functions:
             from regionplot.render.own import leave_display  # noqa: PLC0415 (imports matplotlib)
 
@@ -267,12 +270,16 @@ class RenderTask:
             renderer = self.idle.pop()
         except IndexError:
             with interrupts_held():  # an interrupt during an import can become any error
-                from regionplot.render.choose import make_renderer  # noqa: PLC0415 (kept maps need no renderer)
+                from regionplot.render.canvases import Canvases  # noqa: PLC0415 (kept maps need no renderer)
+                from regionplot.render.choose import make_renderer  # noqa: PLC0415
 
+            self.canvases = self.canvases or Canvases()
             renderer = make_renderer(self._shared, self.map_count, self.canvases)
         try:
             yield renderer
         finally:
+            if self.is_alone and self.canvases is not None:
+                self.canvases.free_sheets()
             self.idle.append(renderer)
 
     @property
