@@ -36,10 +36,11 @@ def prepare_directory(directory: Path) -> None:
 
 def check_folders(directory: Path, folders: Iterable[Path]) -> Iterator[str]:
     """Yield a message for each folder that lies outside the output folder because of a link."""
-    inside = directory.resolve()
-    for folder in folders:
+    others = [folder for folder in folders if folder != directory]
+    inside = directory.resolve() if others else directory
+    for folder in others:
         try:
-            place = inside if folder == directory else folder.resolve()
+            place = folder.resolve()
         except (OSError, RuntimeError) as error:  # RuntimeError: circular links
             yield f"{folder}: {getattr(error, 'strerror', None) or error}"
             continue

@@ -128,6 +128,12 @@ def test_a_run_with_vectors_and_ink_in_the_cache_imports_no_library_for_them(run
     assert run(arguments=["-q"]).all <= imports.all
 
 
+def test_pyproj_does_not_import_what_downloads_files(cold) -> None:
+    imports = draw(cold[0], None)
+    assert "pyproj.transformer" in imports.all
+    assert not imports.all & {"pyproj.sync", "pyproj._show_versions"}, "they import urllib.request and email"
+
+
 def test_a_known_run_imports_click_and_few_modules_of_this_package(cold) -> None:
     draw(cold[0], None, AT_ONCE, arguments=["-q"])
     imports = draw(cold[0], None, AT_ONCE, arguments=["-q"])
