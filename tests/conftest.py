@@ -131,8 +131,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_collection_finish() -> None:
     """Exclude the tests and the imported modules from collections of garbage: half a million objects in each worker.
 
-    Runs freeze and unfreeze all objects. `gc.unfreeze` would end the exclusion, so both functions have no effect, except
-    in tests that use the fixture `thawed`.
+    Runs freeze and unfreeze all objects. `gc.unfreeze` would end the exclusion, so both functions have no effect,
+    except in tests that use the fixture `thawed`.
     """
     gc.collect()
     gc.freeze()
@@ -252,14 +252,15 @@ def read_in_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def draw_in_process() -> Iterator[pytest.MonkeyPatch]:
+def draw_in_process(request: pytest.FixtureRequest) -> Iterator[pytest.MonkeyPatch]:
     """Let the executor `fork` run its jobs in this process. A fork of the process of the tests takes 0.05 s.
 
     `executors/test_contract.py` tests that all executors give the same outcomes, and several tests of runs that they
-    give the same maps. A test that needs forked workers calls `undo` of the value.
+    give the same maps. A test that needs forked workers has the parameter `fork`, or calls `undo` of the value.
     """
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ForkExecutor, "run", SerialExecutor.run)
+        if "fork" not in map(str, request.node.callspec.params.values() if hasattr(request.node, "callspec") else ()):
+            patch.setattr(ForkExecutor, "run", SerialExecutor.run)
         yield patch
 
 

@@ -14,11 +14,12 @@ import pytest
 import shapely
 from affine import Affine
 
+pytestmark = pytest.mark.usefixtures("read_in_process")
 FLOATS = np.random.default_rng(1).uniform(-10, 30, (12, 20)).astype(np.float32)
 
 
 @pytest.fixture
-def info(run_command, tmp_path: Path, read_in_process: None):
+def info(run_command, tmp_path: Path):
     """Return a function that describes a file: it returns what `--json` prints."""
 
     def describe(path: Path, *options: str) -> Any:
