@@ -31,6 +31,7 @@ from regionplot.inputs import isolation
 from regionplot.settings.config import Config
 from regionplot.settings.loading import read_config
 from regionplot.shared.data import SharedData
+from regionplot.system.memory import return_free_memory
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell starts background jobs with SIGINT ignored
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -161,6 +162,18 @@ def shared_data_folder() -> Path:
             pytest.fail("../shared/data is missing")
         pytest.skip("../shared/data is not here")
     return folder
+
+
+@pytest.fixture(scope="module", autouse=True)
+def free_memory() -> Iterator[None]:
+    """Free the memory of each module of tests. The time of a fork grows with the memory of the process.
+
+    Objects that are left are modules and caches, so later collections exclude them, too.
+    """
+    yield
+    gc.collect()
+    _FREEZE_AND_UNFREEZE[0]()
+    return_free_memory()
 
 
 @pytest.fixture
