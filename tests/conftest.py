@@ -25,9 +25,13 @@ from numpy.typing import NDArray
 from warm_start import USUAL_MODULES, WORKER_MODULES, Command, WarmProcess
 
 from regionplot.cli import commands
+from regionplot.executors.processes import ForkExecutor
+from regionplot.executors.serial import SerialExecutor
+from regionplot.inputs import isolation
 from regionplot.settings.config import Config
 from regionplot.settings.loading import read_config
 from regionplot.shared.data import SharedData
+from regionplot.system.memory import return_free_memory
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell starts background jobs with SIGINT ignored
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -35,7 +39,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell starts backgrou
 multiprocessing.set_forkserver_preload(list(WORKER_MODULES))  # only the server imports the modules, not each worker
 
 importlib.metadata.version = functools.cache(importlib.metadata.version)  # each digest asks for many versions
-gc.set_threshold(5000, 10, 20)  # a collection of all objects takes long, because pytest keeps all tests
+gc.set_threshold(5000, 10, 20)
+_FREEZE_AND_UNFREEZE = gc.freeze, gc.unfreeze
 
 hypothesis.settings.register_profile(
     "regionplot", deadline=None, max_examples=60, database=None, derandomize=bool(os.environ.get("CI"))
@@ -124,6 +129,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=_rank)
 
 
+def pytest_collection_finish() -> None:
+    """Exclude the tests and the imported modules from collections of garbage: half a million objects in each worker.
+
+    Runs freeze and unfreeze all objects. `gc.unfreeze` would end the exclusion, so both functions have no effect,
+    except in tests that use the fixture `thawed`.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.freeze = gc.unfreeze = lambda: None
+
+
 def _rank(item: pytest.Item) -> int:
     """Return a number for the order of tests: the type check, the benchmarks, other slow tests, quick tests."""
     if "test_types" in item.name:
@@ -146,6 +162,18 @@ def shared_data_folder() -> Path:
             pytest.fail("../shared/data is missing")
         pytest.skip("../shared/data is not here")
     return folder
+
+
+@pytest.fixture(scope="module", autouse=True)
+def free_memory() -> Iterator[None]:
+    """Free the memory of each module of tests. The time of a fork grows with the memory of the process.
+
+    Objects that are left are modules and caches, so later collections exclude them, too.
+    """
+    yield
+    gc.collect()
+    _FREEZE_AND_UNFREEZE[0]()
+    return_free_memory()
 
 
 @pytest.fixture
@@ -233,10 +261,20 @@ def read_in_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
     `inputs/test_isolation.py` tests that a child process returns the same layer, table and error.
     """
-    from regionplot.inputs import vector_files, vector_layers, vector_table
+    monkeypatch.setattr(isolation, "can_fork", lambda: False)
 
-    for module in (vector_files, vector_layers, vector_table):
-        monkeypatch.setattr(module, "start_reading", lambda read, *_: read)
+
+@pytest.fixture
+def draw_in_process(request: pytest.FixtureRequest) -> Iterator[pytest.MonkeyPatch]:
+    """Let the executor `fork` run its jobs in this process. A fork of the process of the tests takes 0.05 s.
+
+    `executors/test_contract.py` tests that all executors give the same outcomes, and several tests of runs that they
+    give the same maps. A test that needs forked workers has the parameter `fork`, or calls `undo` of the value.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        if "fork" not in map(str, request.node.callspec.params.values() if hasattr(request.node, "callspec") else ()):
+            patch.setattr(ForkExecutor, "run", SerialExecutor.run)
+        yield patch
 
 
 @pytest.fixture
@@ -309,6 +347,17 @@ def run_command(capfd: pytest.CaptureFixture[str]) -> Callable[..., Finished]:
         return Finished(code, *capfd.readouterr())
 
     return run
+
+
+@pytest.fixture
+def thawed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let collections of garbage traverse all objects during a test, as in a usual program."""
+    freeze, unfreeze = _FREEZE_AND_UNFREEZE
+    monkeypatch.setattr(gc, "freeze", freeze)
+    monkeypatch.setattr(gc, "unfreeze", unfreeze)
+    unfreeze()
+    yield
+    freeze()
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ The registry gives the class for a name. Only plug-ins that the settings name ar
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SerializationInfo, TypeAdapter
@@ -19,6 +20,7 @@ from regionplot.settings.base import LayerSettings
 STEP = "step"
 """The key of a `[[prepare]]` table that names the step."""
 UNKNOWN_STEP = "unknown_step"
+_Layers = dict[str, tuple[LayerSettings, ...]]
 _typed_dict: Any = TypedDict  # mypy accepts only literal keys
 
 
@@ -48,7 +50,7 @@ def fields_of(settings: type) -> Mapping[str, FieldInfo]:
     return fields
 
 
-def parse_layers(tables: Mapping[str, Any]) -> dict[str, tuple[LayerSettings, ...]]:
+def parse_layers(tables: Mapping[str, Any]) -> _Layers:
     """Check the tables of all layers.
 
     Parameters
@@ -61,11 +63,23 @@ def parse_layers(tables: Mapping[str, Any]) -> dict[str, tuple[LayerSettings, ..
     ValidationError
         If tables have faults or layers are unknown. Each fault is one error.
     """
-    shapes = {name: _tables_type(layer_settings(name)) for name in tables if name in LAYERS}
-    shape = _typed_dict("Layers", shapes)
-    shape.__pydantic_config__ = ConfigDict(extra="forbid")
-    layers: dict[str, tuple[LayerSettings, ...]] = TypeAdapter(shape).validate_python(tables)
+    checker = _layers_checker(tuple((name, layer_settings(name)) for name in tables if name in LAYERS))
+    layers = checker.validate_python(tables)
     return {name: settings for name, settings in layers.items() if settings}
+
+
+@lru_cache(maxsize=32)
+def _layers_checker(settings: tuple[tuple[str, type[LayerSettings]], ...]) -> TypeAdapter[_Layers]:
+    """Return the checker of tables of some layers. It takes a millisecond to make, several times longer than a check.
+
+    Parameters
+    ----------
+    settings : tuple
+        Pairs of the name of a layer and its settings class.
+    """
+    shape = _typed_dict("Layers", {name: _tables_type(cls) for name, cls in settings})
+    shape.__pydantic_config__ = ConfigDict(extra="forbid")
+    return TypeAdapter(shape)
 
 
 def dump_layers(layers: Mapping[str, tuple[LayerSettings, ...]], info: SerializationInfo) -> dict[str, Any]:

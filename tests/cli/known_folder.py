@@ -46,8 +46,9 @@ def fill_folder(folder: Path, table: str, settings: str) -> None:
 
 
 def use_cache(folder: Path, drawn: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the age of inputs be zero, and use a new cache that has the ink of the drawn folder."""
-    shutil.copytree(drawn / "cache" / "regionplot" / "ink", folder / "cache" / "regionplot" / "ink")
+    """Let the age of inputs be zero, and use a new cache that has the ink and the records of code of another folder."""
+    for name in ("ink", "code"):
+        shutil.copytree(drawn / "cache" / "regionplot" / name, folder / "cache" / "regionplot" / name)
     monkeypatch.setattr(identity, "MIN_AGE", 0.0)
     mark_of = identity.mark_of
     monkeypatch.setattr(identity, "mark_of", lambda path: None if Path(path) == REPOSITORY else mark_of(path))

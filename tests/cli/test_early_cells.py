@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -16,7 +14,7 @@ from test_repeated_runs import LOGGED, TABLE, cells, settings, write_inputs
 from regionplot.errors import RasterError
 from regionplot.runs import early_cells
 
-pytestmark = pytest.mark.usefixtures("read_in_process")
+pytestmark = pytest.mark.usefixtures("read_in_process", "draw_in_process")
 NEW_TABLE = "name,west,east,south,north,title\nd,-90,-70,25,40,D\ne,-99,-75,11,35,E\n"
 
 
@@ -34,7 +32,6 @@ def folder(tmp_path, drawn, monkeypatch):
     """
     use_cache(write_inputs(tmp_path), drawn, monkeypatch)
     monkeypatch.setattr(early_cells, "can_fork", lambda: True)
-    monkeypatch.setattr(early_cells, "start_reading", lambda read, *_: read)
     return tmp_path
 
 
@@ -181,23 +178,23 @@ early_cells.EarlyCells.are_complete = lambda *both: print("complete:", found := 
 RUN = "sys.exit(commands.run(sys.argv[1:]))"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "is_complete"),
     [("", True), ("early_cells._read = lambda *_: os.kill(os.getpid(), signal.SIGSEGV)\n", False)],
     ids=["reads", "crashes"],
 )
-def test_a_child_process_reads_the_cells(change, is_complete, folder):
-    """The tests above read in their own process, which has threads and therefore does not fork."""
-    runs = (TABLE, "", ""), (NEW_TABLE, change, f"complete: {is_complete}\n")
-    for table, changed, printed in runs:
+def test_a_child_process_reads_the_cells(change, is_complete, start_command, folder):
+    """The tests above read in their own process."""
+
+    def run(table, code, *options):
         (folder / "regions.csv").write_text(table)
-        code = COMMAND + changed + RUN
-        command = [sys.executable, "-c", code, "-q", "regions.csv", "--force"]
-        result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-        assert (result.returncode, result.stdout) == (0, printed), result.stderr
+        (folder / "command.py").write_text(COMMAND + code + RUN)
+        with start_command(folder, "-q", "regions.csv", "--force", *options, script=folder / "command.py") as command:
+            return *command.communicate(timeout=60), command.wait()
+
+    assert run(TABLE, "") == ("", "", 0)
+    assert run(NEW_TABLE, change) == (f"complete: {is_complete}\n", "", 0)
     maps = new_maps(folder)
-    command = [*command, "--no-cache", "--output", "usual"]
-    subprocess.run([*command[:2], COMMAND + RUN, *command[3:]], cwd=folder, check=True)
+    assert run(NEW_TABLE, "", "--no-cache", "--output", "usual") == ("", "", 0)
     assert maps == [path.read_bytes() for path in sorted(folder.glob("usual/[de].png"))]
     assert len(maps) == 2

@@ -14,13 +14,13 @@ import pytest
 import shapely
 from affine import Affine
 
+pytestmark = pytest.mark.usefixtures("read_in_process")
 FLOATS = np.random.default_rng(1).uniform(-10, 30, (12, 20)).astype(np.float32)
 
 
 @pytest.fixture
-def info(run_command, tmp_path: Path, monkeypatch):
+def info(run_command, tmp_path: Path):
     """Return a function that describes a file: it returns what `--json` prints."""
-    monkeypatch.setattr("regionplot.inputs.vector_survey.start_reading", lambda read, *_: read)
 
     def describe(path: Path, *options: str) -> Any:
         done = run_command(tmp_path, "info", path, "--json", *options)

@@ -20,7 +20,7 @@ from regionplot.cli import render_once
 from regionplot.runs import certainty, identity, remember
 from regionplot.runs.lock import locked
 
-pytestmark = pytest.mark.usefixtures("read_in_process")
+pytestmark = pytest.mark.usefixtures("read_in_process", "draw_in_process")
 TABLE = "name,west,east,south,north,title\na,-95,-70,20,40,A\nb,-90,-60,15,30,B\nempty,-99,-98,1,2,Nothing\n"
 LOGGED = ("--log-file", "run.log", "--metrics", "run.prom")
 

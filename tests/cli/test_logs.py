@@ -18,6 +18,7 @@ from regionplot.cli.log_file import log_to_file
 from regionplot.cli.logs import JsonFormatter, LineFormatter, ShortFormatter, WithoutRepeats
 from regionplot.text import one_line
 
+pytestmark = pytest.mark.usefixtures("read_in_process", "draw_in_process")
 TABLE = (
     "name,west,east,south,north\neast,-84.5,-75.3,33.8,36.7\noutside,100,110,-30,-20\n"
     '"evil\n2026-01-01T00:00:00.000+00:00 INFO regionplot.run: ended with exit code 0",-124,-114,33,42\n'

@@ -14,6 +14,7 @@ from regionplot.errors import ConfigError
 from regionplot.runs.checks import check_config
 from regionplot.settings.loading import read_config
 
+pytestmark = pytest.mark.usefixtures("read_in_process", "draw_in_process")
 CONFIG = '[raster]\npath = "sample:relief"\n[map]\nsize = [300, 200]\n'
 TABLE = "name,west,east,south,north\neast,-84.5,-75.3,33.8,36.7\n"
 

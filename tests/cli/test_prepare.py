@@ -18,7 +18,10 @@ import rasterio.shutil
 import shapely
 from affine import Affine
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+pytestmark = [
+    pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX"),
+    pytest.mark.usefixtures("read_in_process", "draw_in_process"),
+]
 
 
 @pytest.fixture(autouse=True)

@@ -27,7 +27,7 @@ from regionplot.runs import identity
 from regionplot.runs.lock import locked
 from regionplot.system import failpoints
 
-pytestmark = pytest.mark.usefixtures("read_in_process")
+pytestmark = pytest.mark.usefixtures("read_in_process", "draw_in_process")
 TABLE = "name,west,east,south,north,title\na,-95,-70,20,40,A\nb,-90,-60,15,30,B\nc,-80,-60,10,20,C\n"
 LEVELS = "[0, 300, 600, 900, 1200, 1500, 1800, 2100, 2400]"
 LOGGED = ("--log-file", "run.log", "--metrics", "run.prom")
@@ -421,6 +421,12 @@ def test_a_drawing_of_other_settings_is_not_used(run, folder, write_raster):
     assert not run()
 
 
+@pytest.fixture
+def forked(draw_in_process):
+    """Let workers draw the maps."""
+    draw_in_process.undo()
+
+
 def strike(phase, name, action):
     """Return a hook that acts in workers, in one phase of one map."""
     parent = os.getpid()
@@ -444,6 +450,7 @@ def fail():
     raise ValueError("unexpected")
 
 
+@pytest.mark.usefixtures("forked")
 @pytest.mark.parametrize(
     ("phase", "action"), [("draw", kill), ("start", kill), ("verify", kill), ("save", fill), ("draw", fail)]
 )
@@ -458,6 +465,7 @@ def test_a_map_that_fails_is_reported_as_by_a_full_run(phase, action, run, usual
     assert not list(folder.glob("output/**/*.tmp"))
 
 
+@pytest.mark.usefixtures("forked")
 def test_a_killed_worker_is_replaced_and_its_map_is_drawn_again(run, write_raster, tmp_path):
     def once():
         try:
@@ -472,6 +480,7 @@ def test_a_killed_worker_is_replaced_and_its_map_is_drawn_again(run, write_raste
     assert (tmp_path / "struck").exists()
 
 
+@pytest.mark.usefixtures("forked")
 def test_a_raster_that_is_replaced_while_it_is_drawn_causes_a_warning(run, folder, write_raster):
     parent = os.getpid()
 

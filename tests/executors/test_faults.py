@@ -368,6 +368,7 @@ def test_spawned_workers_log_at_the_level_of_the_parent(level, is_logged, tmp_pa
     assert ("INFO: hello\n" in capfd.readouterr().err) == is_logged
 
 
+@pytest.mark.usefixtures("thawed")
 def test_loaded_objects_are_frozen_in_forked_workers_only(tmp_path):
     before = gc.get_freeze_count()
     (outcome,) = fork(1).run(Act(tmp_path), ["count_frozen"])

@@ -33,6 +33,7 @@ from regionplot.settings.raster import RasterSettings
 from regionplot.sheet.layout import Box
 from regionplot.sheet.view import View
 
+pytestmark = pytest.mark.usefixtures("read_in_process", "draw_in_process")
 LONLAT = pyproj.CRS.from_epsg(4326)
 _IN_OPEN = 0x20
 _IN_NONBLOCK = 0x800

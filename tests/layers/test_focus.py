@@ -23,6 +23,7 @@ from regionplot.sheet.marks import Path
 from regionplot.sheet.sheet import Sheet
 from regionplot.sheet.view import View
 
+pytestmark = pytest.mark.usefixtures("read_in_process", "draw_in_process")
 TRIANGLE = shapely.Polygon([(-105, 36), (-95, 36), (-100, 44)])
 HOLE = shapely.Polygon([(-104, 37), (-96, 37), (-96, 43), (-104, 43)], [[(-102, 39), (-98, 39), (-98, 41), (-102, 41)]])
 BOX = Region("a", Extent(-108, -92, 34, 46), shape=shapely.to_wkb(TRIANGLE))

@@ -35,6 +35,7 @@ from regionplot.sheet.placing import LabelBox, Placer
 from regionplot.sheet.sheet import Sheet
 from regionplot.sheet.view import View
 
+pytestmark = pytest.mark.usefixtures("read_in_process", "draw_in_process")
 ALBERS = parse_crs("EPSG:5070")
 LETTERS = "aeiou mnrst AMWglpqy ÄÉß"
 

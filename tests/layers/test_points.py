@@ -22,7 +22,7 @@ from regionplot.settings.loading import read_config
 from regionplot.sheet.marks import Markers
 
 REGION = Region("a", Extent(-100, -80, 30, 42))
-pytestmark = pytest.mark.usefixtures("read_in_process")
+pytestmark = pytest.mark.usefixtures("read_in_process", "draw_in_process")
 
 
 @pytest.fixture

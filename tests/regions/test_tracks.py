@@ -22,6 +22,7 @@ from regionplot.geo.track import Track
 from regionplot.regions.tracks import read_track
 from regionplot.runs.manifest import read_entries
 
+pytestmark = pytest.mark.usefixtures("read_in_process", "draw_in_process")
 START = datetime(2024, 10, 9, tzinfo=UTC)
 STORM = [(0, -85.0, 24.0), (12, -83.0, 26.0), (24, -80.0, 28.5)]
 TABLE = "time,lon,lat\n" + "".join(

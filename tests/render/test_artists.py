@@ -37,6 +37,7 @@ from regionplot.sheet.sheet import Sheet
 from regionplot.sheet.view import View
 from regionplot.text import colorbar_label
 
+pytestmark = pytest.mark.usefixtures("read_in_process", "draw_in_process")
 RELIEF = {"raster": {"path": "sample:relief"}}
 CONFIG = read_config({**RELIEF, "map": {"size": [700, 450]}})
 LONLAT = parse_crs("EPSG:4326")

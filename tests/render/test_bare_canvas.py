@@ -28,6 +28,7 @@ from regionplot.shared.data import SharedData
 from regionplot.sheet.marks import Text
 from regionplot.sheet.sheet import Sheet
 
+pytestmark = pytest.mark.usefixtures("read_in_process", "draw_in_process")
 FONT = Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
 MODULES = CompiledModules(matplotlib.backends._backend_agg, ft2font, FONT.read_bytes())
 REGIONS = [

@@ -21,6 +21,7 @@ from regionplot.runs.run import render_regions
 from regionplot.runs.texts import find_fonts
 from regionplot.settings.loading import read_config
 
+pytestmark = pytest.mark.usefixtures("read_in_process", "draw_in_process")
 CAROLINA = Extent(-84.5, -75.3, 33.8, 36.7)
 SNOW, SEA = "北", "海"
 NUMBERS = count()

@@ -33,7 +33,7 @@ from regionplot.shared.load import LoadedCells
 from regionplot.sheet.marks import INK
 from regionplot.sheet.view import View
 
-pytestmark = [pytest.mark.timeout(120, method="signal"), pytest.mark.usefixtures("read_in_process")]
+pytestmark = [pytest.mark.timeout(120, method="signal"), pytest.mark.usefixtures("read_in_process", "draw_in_process")]
 
 SIZE = {"size": [500, 350]}
 BACKGROUND = "#f4e0c0"
@@ -292,8 +292,9 @@ def test_an_unknown_color_is_reported_with_its_class(make_config) -> None:
 
 @pytest.mark.parametrize("kind", ["cover", "image"])
 def test_all_start_methods_write_the_same_bytes_and_the_next_run_keeps_them(
-    make_config, tmp_path, kind: str, request
+    make_config, tmp_path, kind: str, request, draw_in_process
 ) -> None:
+    draw_in_process.undo()
     path = request.getfixturevalue(kind)
     for method in ("serial", "fork", "forkserver"):
         run = {"start_method": method, "workers": 2}

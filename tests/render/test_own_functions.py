@@ -573,6 +573,7 @@ def test_figures_of_two_hundred_maps_are_freed(load: Callable[..., Any]) -> None
     assert alive[0] == alive[-1]
 
 
+@pytest.mark.usefixtures("thawed")
 @pytest.mark.parametrize("method", ["serial", "threads", "fork", "forkserver"])
 def test_the_collection_after_each_map_ignores_the_objects_of_the_program(
     method: str, make_config: Callable[..., Any]

@@ -21,6 +21,7 @@ from regionplot.geo.region import Region
 from regionplot.render.renderer import MapRenderer
 from regionplot.shared.data import SharedData
 
+pytestmark = pytest.mark.usefixtures("read_in_process", "draw_in_process")
 COLORADO = Region("co", Extent(-109, -102, 37, 41))
 MAINE = Region("me", Extent(-71, -67, 43, 47.5))
 SMALL = {"size": [300, 200], "dpi": 50}
@@ -125,7 +126,8 @@ def test_a_column_of_the_table_names_the_projection(tmp_path: Path) -> None:
     assert [found["code"], found["raster"], found["usual"]] == ["EPSG:5070", "EPSG:4326", "EPSG:3857"]
 
 
-def test_workers_that_load_the_data_draw_the_same_maps(tmp_path: Path) -> None:
+def test_workers_that_load_the_data_draw_the_same_maps(tmp_path: Path, draw_in_process: pytest.MonkeyPatch) -> None:
+    draw_in_process.undo()
     rows = [{"name": "co", **ROW}, {"name": "me", "west": -71, "east": -67, "south": 43, "north": 47}]
     images = []
     for number, each in enumerate(("fork", "forkserver")):

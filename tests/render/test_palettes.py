@@ -19,7 +19,7 @@ from regionplot.render.renderer import MapRenderer
 from regionplot.shared.data import SharedData
 from regionplot.writers.base import Picture
 
-pytestmark = pytest.mark.usefixtures("read_in_process")
+pytestmark = pytest.mark.usefixtures("read_in_process", "draw_in_process")
 REGION = Region("southeast", Extent(-95, -75, 25, 36.5), title="Southeast")
 LEVELS = {"colors": {"colormap": "turbo", "levels": [-4000, -2000, -1000, 0, 50, 100, 200, 300, 500, 1000]}}
 LAYERS: dict[str, Any] = {

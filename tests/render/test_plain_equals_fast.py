@@ -91,7 +91,7 @@ def load_small(load):
 def saved(shared: SharedData, region: Region) -> np.ndarray:
     """Return the pixels of the image that a user saves."""
     buffer = io.BytesIO()
-    plot_region(shared, region).savefig(buffer, format="png")
+    plot_region(shared, region).savefig(buffer, format="png", pil_kwargs={"compress_level": 1})
     return np.asarray(Image.open(buffer).convert("RGB"))
 
 
@@ -194,8 +194,8 @@ def test_a_palette_has_the_exact_class_colors_and_similar_other_colors(load_smal
         assert len(found.palette) <= 256
         off = np.abs(expected.pixels.astype(int) - found.pixels.astype(int)).max(axis=2)
         assert off.max() <= 16
-        classes = {tuple(color) for color in full.style.scale.palette[:, :3]}
-        pure = np.array([tuple(pixel) in classes for pixel in expected.pixels.reshape(-1, 3)])
+        classes = np.unique(full.style.scale.palette[:, :3], axis=0)
+        pure = (expected.pixels.reshape(-1, 1, 3) == classes).all(axis=2).any(axis=1)
         assert pure.mean() > 0.2
         assert not off.ravel()[pure].any()
 

@@ -17,6 +17,7 @@ from regionplot.errors import ConfigError, RegionError
 from regionplot.geo.extent import Extent
 from regionplot.geo.region import Region
 
+pytestmark = pytest.mark.usefixtures("read_in_process", "draw_in_process")
 CAROLINA = Region("nc", Extent(-84.5, -75.3, 33.8, 36.7), title="North Carolina")
 SETTINGS = {
     "raster": {"path": "sample:relief"},

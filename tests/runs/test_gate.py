@@ -19,6 +19,7 @@ from regionplot.geo.region import Region
 from regionplot.runs.run import render_regions
 from regionplot.settings.loading import read_config
 
+pytestmark = pytest.mark.usefixtures("read_in_process", "draw_in_process")
 WEST = Region("west", Extent(-99, -91, 35, 45), origin="regions.csv:2")
 EAST = Region("east", Extent(-89, -81, 35, 45), origin="regions.csv:3")
 REGIONS = [WEST, EAST]

@@ -8,6 +8,7 @@ import pytest
 
 from regionplot.runs.run import render_regions
 
+pytestmark = pytest.mark.usefixtures("read_in_process", "draw_in_process")
 CONFIG = '[raster]\npath = "sample:relief"\n[map]\nsize = [300, 200]\n[run]\nworkers = 1\n'
 HEADER = "name,west,east,south,north\n"
 EAST, WEST, NORTH = "east,-84.5,-75.3,33.8,36.7\n", "west,-124,-114,33,42\n", "north,-110,-90,40,50\n"

@@ -26,6 +26,7 @@ from regionplot.settings.loading import read_config
 from regionplot.shared.data import SharedData
 from regionplot.shared.fields import find_fields
 
+pytestmark = pytest.mark.usefixtures("read_in_process", "draw_in_process")
 TRANSFORM = Affine(0.5, 0, -100, 0, -0.5, 50)
 REGION = Region("a", Extent(-95, -75, 33, 47), title="A region")
 HOURS = ("00", "06")

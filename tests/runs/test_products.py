@@ -30,6 +30,7 @@ from regionplot.shared.data import SharedData
 from regionplot.shared.fields import find_fields
 from regionplot.system import failpoints
 
+pytestmark = pytest.mark.usefixtures("read_in_process", "draw_in_process")
 REGIONS = [Region(name, Extent(-98 + 3 * i, -92 + 3 * i, 40, 46), origin=f"r.csv:{i + 2}")
            for i, name in enumerate(("west", "middle", "east"))]  # fmt: skip
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "manifest.schema.json").read_text())

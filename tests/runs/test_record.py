@@ -21,7 +21,10 @@ from regionplot.runs.run import render_regions
 from regionplot.system import failpoints
 from regionplot.system.files import new_run
 
-pytestmark = pytest.mark.timeout(method="signal")  # a timeout thread of pytest would rule out fork
+pytestmark = [
+    pytest.mark.timeout(method="signal"),  # a timeout thread of pytest would rule out fork
+    pytest.mark.usefixtures("read_in_process", "draw_in_process"),
+]
 
 WEST = Region("west", Extent(-99, -91, 33, 36.5), origin="regions.csv:2")
 EAST = Region("east", Extent(-76, -68, 33, 36.5), origin="regions.csv:3")

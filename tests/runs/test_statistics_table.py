@@ -22,6 +22,7 @@ from regionplot.settings.regions import RegionSettings
 from regionplot.shared.data import SharedData
 from regionplot.shared.numbers import region_numbers
 
+pytestmark = pytest.mark.usefixtures("read_in_process", "draw_in_process")
 CELLS = np.random.default_rng(3).uniform(-5, 30, (20, 20)).astype(np.float32)
 WEST = Region("west", Extent(-99, -91, 35, 45), title="West")
 EAST = Region("east", Extent(-89, -81, 35, 45), title="East")

@@ -18,6 +18,7 @@ from regionplot.runs.leftovers import remove_leftovers
 from regionplot.runs.manifest import read_entries
 from regionplot.runs.sidecars import sidecars_of
 
+pytestmark = pytest.mark.usefixtures("read_in_process", "draw_in_process")
 CRSS = {
     "EPSG:4326": (-109.0, -101.0, 36.0, 41.0),
     "EPSG:5070": (-109.0, -101.0, 36.0, 41.0),

@@ -20,10 +20,7 @@ def columns_config(tmp_path_factory: pytest.TempPathFactory) -> Config:
 
 @pytest.fixture(scope="module", autouse=True)
 def no_threads() -> Iterator[None]:
-    """End the threads of all clients and applications after each module, because other tests fork.
-
-    A collection takes half a second, because pytest keeps all tests.
-    """
+    """End the threads of all clients and applications after each module, because other tests fork."""
     yield
     close_clients()
     if _pool_threads():

@@ -31,6 +31,7 @@ from regionplot.writers.png import PngSettings, PngWriter
 from regionplot.writers.svg import SvgWriter
 from regionplot.writers.webp import WebpSettings, WebpWriter
 
+pytestmark = pytest.mark.usefixtures("read_in_process", "draw_in_process")
 REGION = Region("nc", Extent(-84.5, -75.3, 33.8, 36.7), title="Höhe <&>")
 METADATA = {TITLE: "Höhe <&>", SOFTWARE: "regionplot", DIGEST: "0123abcd" * 4}
 FORMATS = list(WRITERS)
