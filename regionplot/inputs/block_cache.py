@@ -9,7 +9,7 @@ import numpy as np
 
 from regionplot.geo.grid import Window
 
-_LARGEST = 4 * 2**20
+_LARGEST = 256 * 2**20
 """Maximum size of the cache in bytes."""
 _USUAL = 32 * 2**20
 """Size of the cache for resampling methods that compute new values."""
