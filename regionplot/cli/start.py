@@ -44,12 +44,9 @@ def main() -> None:
 
 
 def _run_command() -> NoReturn:
-    from regionplot.system.lazy_methods import methods_compiled_on_first_use  # noqa: PLC0415 (not in the guard)
+    from regionplot.cli import commands  # noqa: PLC0415 (not in the guard)
 
-    with methods_compiled_on_first_use("regionplot"):
-        from regionplot.cli import commands  # noqa: PLC0415
-
-        commands.main()
+    commands.main()
 
 
 def _guard(process: GuardedProcess) -> NoReturn:
