@@ -52,7 +52,7 @@ def test_the_table_of_ratios_has_one_row_for_each_case(run):
 
 @pytest.mark.slow
 def test_the_benchmark_of_the_memory_of_workers_has_one_row_for_each_case(run):
-    rows = re.findall(r"^ +400x272 +continuous +spawn +([12]) +(\d+) MB", run("worker_memory.py"), re.MULTILINE)
+    rows = re.findall(r"^ +400x272 +continuous +spawn +filled +([12]) +(\d+) MB", run("worker_memory.py"), re.MULTILINE)
     assert [workers for workers, _ in rows] == ["1", "2"]
     assert all(50 < int(peak) < 2000 for _, peak in rows)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from contextlib import ExitStack, nullcontext
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import cache
 from typing import Any, NamedTuple
@@ -117,16 +117,19 @@ def load_layers(planned: Iterable[PlannedLayer], context: LoadContext) -> tuple[
     ConfigError
         If the settings do not fit the raster, or a layer of another package has no `key`.
     """
-    return start_layers(planned, context)()
+    with start_layers(planned, context) as finish:
+        return finish()
 
 
-def start_layers(planned: Iterable[PlannedLayer], context: LoadContext) -> Callable[[], tuple[Layer, ...]]:
-    """Start to load layers. Return a function that finishes loading and returns the layers.
+@contextmanager
+def start_layers(planned: Iterable[PlannedLayer], context: LoadContext) -> Iterator[Callable[[], tuple[Layer, ...]]]:
+    """Start to load layers, and yield a function that finishes loading.
 
-    Call this function before the process starts threads, because files are then read in child processes.
+    Call this function before the process starts threads, because files are then read in child processes. Until the
+    `with` block ends, other processes wait for inputs that are not in the cache yet.
 
-    Returns
-    -------
+    Yields
+    ------
     callable
         Returns the layers in the given order. It raises the same errors as `load_layers`.
 
@@ -135,23 +138,19 @@ def start_layers(planned: Iterable[PlannedLayer], context: LoadContext) -> Calla
     InputError
         If an input file cannot be opened.
     """
-    turn = CacheTurn(context.cache) if isinstance(context.cache, ArrayCache) else nullcontext(context.cache)
-    with ExitStack() as stack:
-        cache = stack.enter_context(turn)
+    with CacheTurn(context.cache) if isinstance(context.cache, ArrayCache) else nullcontext(context.cache) as cache:
         contexts = [(each, replace(context, name=each.name, cache=cache)) for each in planned]
         with time_limit(context.config.run.timeout):
             started = [(each.layer.start(each.settings, own), own) for each, own in contexts]
-        end = stack.pop_all()
 
-    def finish() -> tuple[Layer, ...]:
-        layers: tuple[Layer, ...] = ()
-        with end:
+        def finish() -> tuple[Layer, ...]:
+            layers: tuple[Layer, ...] = ()
             for load, own in started:
                 loaded = load(replace(own, below=layers, loaded=(*own.loaded, *layers)))
                 layers = (*layers, LAYERS.checked(own.name.partition(" ")[0], loaded))
-        return layers
+            return layers
 
-    return finish
+        yield finish
 
 
 def draws_shapes(config: Config) -> bool:

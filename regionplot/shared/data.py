@@ -138,9 +138,9 @@ class SharedData(DrawingTools):
         grid = None if isinstance(raster.source, CurvilinearSource) else info.geometry
         facts = (info.description, grid, info.can_miss, array_cache(config))
         context = LoadContext(config, crs, *facts, loaded=layers)
-        finish_layers = start_layers(all_layers(config), context)  # before the thread, because this forks
-        failpoints.failpoint("cells", config.raster.path.name)
-        with thread_pool(MAX_READERS) as pool:  # the threads end before workers are forked
+        # The layers start before the threads, because this forks. The threads end before workers are forked.
+        with start_layers(all_layers(config), context) as finish_layers, thread_pool(MAX_READERS) as pool:
+            failpoints.failpoint("cells", config.raster.path.name)
             with interrupts_held():  # so that the threads do not take signals from this thread
                 loading = start_cells(raster, plan, pool) if cells is None else Loading.done(cells)
             loaded_layers = finish_layers()

@@ -13,12 +13,13 @@ import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol, Self
 
 from typing_extensions import override
 
 from regionplot.system.cache import ArrayCache, Arrays
-from regionplot.system.files import make_private_folder
+from regionplot.system.files import PRIVATE_FILE, make_private_folder
 
 try:
     import fcntl
@@ -27,7 +28,7 @@ except ImportError:  # not a POSIX system
 
 logger = logging.getLogger(__name__)
 _PAUSE = 0.01
-"""Seconds between two attempts to lock a folder."""
+"""Seconds between two attempts to lock a file."""
 
 
 class Cache(Protocol):
@@ -50,8 +51,9 @@ class Cache(Protocol):
 class CacheTurn(Cache):
     """The turn of this process to compute missing entries of a cache. It begins when the first entry is missing.
 
-    A turn locks the folder of the cache (flock(2)). The lock ends when its process ends, however the process ends. Use
-    the object as a context manager, or call `end`.
+    A turn locks a file that is named after this first entry (flock(2)). The lock ends when its process ends, however
+    the process ends. Processes that read the same entries in the same order wait for each other. Other processes do not
+    wait. Use the object as a context manager, or call `end`.
     """
 
     cache: ArrayCache
@@ -59,7 +61,7 @@ class CacheTurn(Cache):
     """Seconds to wait for other processes. Then this process computes the entries, too."""
     _has_begun: bool = False
     _end: Callable[[], object] | None = None
-    """Unlocks the folder. Python also calls it when this object is freed. None: the folder is not locked."""
+    """Unlocks and removes the file. Python also calls it when this object is freed. None: no file is locked."""
 
     @override
     def has(self, key: str) -> bool:
@@ -67,7 +69,7 @@ class CacheTurn(Cache):
 
     @override
     def read(self, key: str) -> Arrays | None:
-        """Return the arrays of a key. If there are none, wait until no other process computes entries.
+        """Return the arrays of a key. If there are none, wait until no other process computes them.
 
         Returns
         -------
@@ -79,7 +81,7 @@ class CacheTurn(Cache):
             return found
         self._has_begun = True
         try:
-            self._begin()
+            self._begin(self.cache.folder / f"{key}.lock")
         except OSError as error:
             logger.debug("%s cannot be locked: %s", self.cache.folder, error)
         return self.cache.read(key)
@@ -93,22 +95,23 @@ class CacheTurn(Cache):
         if self._end is not None:
             self._end()
 
-    def _begin(self) -> None:
+    def _begin(self, path: Path) -> None:
         """Wait for the turn of this process.
 
         Raises
         ------
         OSError
-            If the folder cannot be locked.
+            If the file cannot be locked.
         """
         if fcntl is None:
             return
         make_private_folder(self.cache.folder)
-        folder = os.open(self.cache.folder, os.O_RDONLY)
-        self._end = weakref.finalize(self, _unlock, folder)
         end = time.monotonic() + self.patience
-        while not _try_lock(folder) and time.monotonic() < end:
+        while (descriptor := _locked(path)) is None:
+            if time.monotonic() > end:
+                return
             time.sleep(_PAUSE)
+        self._end = weakref.finalize(self, _end_turn, path, descriptor)
 
     def __enter__(self) -> Self:
         """Return this object."""
@@ -119,15 +122,28 @@ class CacheTurn(Cache):
         self.end()
 
 
-def _unlock(descriptor: int) -> None:
+def _locked(path: Path) -> int | None:
+    """Lock a file. Return its descriptor, or None if another process has locked it.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be locked.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, PRIVATE_FILE)
+    is_locked = False
+    try:
+        with suppress(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            is_locked = os.fstat(descriptor).st_nlink > 0  # its owner may have removed it just now
+    finally:
+        if not is_locked:
+            os.close(descriptor)
+    return descriptor if is_locked else None
+
+
+def _end_turn(path: Path, descriptor: int) -> None:
     with suppress(OSError):
+        path.unlink()
         fcntl.flock(descriptor, fcntl.LOCK_UN)  # a child process may have inherited the descriptor
     os.close(descriptor)
-
-
-def _try_lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

@@ -80,7 +80,7 @@ def test_a_process_waits_only_for_some_time(cache: ArrayCache) -> None:
 def is_free(cache: ArrayCache) -> bool:
     began = time.monotonic()
     with CacheTurn(cache, patience=0.5) as turn:
-        turn.read("missing")
+        turn.read("a")
     return time.monotonic() - began < 0.25
 
 
@@ -120,6 +120,17 @@ def test_the_turn_of_a_killed_process_ends(cache: ArrayCache) -> None:
     child.join(20)
     assert child.exitcode == -signal.SIGKILL
     assert is_free(cache)
+
+
+def test_processes_that_compute_other_entries_do_not_wait(cache: ArrayCache) -> None:
+    with CacheTurn(cache) as other:
+        assert other.read("b") is None
+        assert is_free(cache)
+
+
+def test_no_file_is_left_of_a_turn(cache: ArrayCache) -> None:
+    computed(cache, 3, lambda: None)
+    assert [path.name for path in cache.folder.iterdir()] == ["a.arrays"]
 
 
 def test_a_folder_that_cannot_be_locked_is_used_without_a_lock(cache: ArrayCache) -> None:
