@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from functools import cache
 from typing import Any, NamedTuple
@@ -20,8 +20,8 @@ from regionplot.registry import LAYERS
 from regionplot.settings.config import Config
 from regionplot.sheet.key import Key
 from regionplot.sheet.layout import Layout, Page
-from regionplot.system.cache import ArrayCache
-from regionplot.system.cache_turn import CacheTurn
+from regionplot.system.cache import ArrayCache, digest
+from regionplot.system.cache_turn import Cache, CacheTurn
 
 FURNITURE: dict[str, type[Layer]] = {
     "raster": Raster,
@@ -138,7 +138,8 @@ def start_layers(planned: Iterable[PlannedLayer], context: LoadContext) -> Itera
     InputError
         If an input file cannot be opened.
     """
-    with CacheTurn(context.cache) if isinstance(context.cache, ArrayCache) else nullcontext(context.cache) as cache:
+    planned = list(planned)
+    with _cache_in_turn(planned, context) as cache:
         contexts = [(each, replace(context, name=each.name, cache=cache)) for each in planned]
         with time_limit(context.config.run.timeout):
             started = [(each.layer.start(each.settings, own), own) for each, own in contexts]
@@ -151,6 +152,15 @@ def start_layers(planned: Iterable[PlannedLayer], context: LoadContext) -> Itera
             return layers
 
         yield finish
+
+
+def _cache_in_turn(planned: Sequence[PlannedLayer], context: LoadContext) -> AbstractContextManager[Cache | None]:
+    """Return the cache of a context. Processes that load the same layers wait for each other's missing entries."""
+    cache = context.cache
+    if not isinstance(cache, ArrayCache):
+        return nullcontext(cache)
+    settings = (each.settings for each in planned)
+    return CacheTurn(cache, lambda: digest([context.crs.to_wkt(), *map(repr, settings)], []))
 
 
 def draws_shapes(config: Config) -> bool:

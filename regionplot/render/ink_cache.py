@@ -105,12 +105,13 @@ class InkCache:
 
         Only one of the workers draws it. The others wait, and do not need matplotlib, which takes 60 MB.
         """
-        with CacheTurn(self.folder) as entries:
-            arrays = entries.read(self._frame + _RGB)
+        key = self._frame + _RGB
+        with CacheTurn(self.folder, lambda: key) as entries:
+            arrays = entries.read(key)
             frame = None if arrays is None else self._rgb_frame(arrays)
             if frame is None:
                 frame = draw()
-                entries.write(self._frame + _RGB, frame.arrays())
+                entries.write(key, frame.arrays())
         return frame
 
     def _rgb_frame(self, arrays: Arrays) -> SparseImage | None:

@@ -51,12 +51,14 @@ class Cache(Protocol):
 class CacheTurn(Cache):
     """The turn of this process to compute missing entries of a cache. It begins when the first entry is missing.
 
-    A turn locks a file that is named after this first entry (flock(2)). The lock ends when its process ends, however
-    the process ends. Processes that read the same entries in the same order wait for each other. Other processes do not
-    wait. Use the object as a context manager, or call `end`.
+    A turn locks a file (flock(2)). The lock ends when its process ends, however the process ends. Processes that need
+    the same entries use the same name and wait for each other. Other processes do not wait. Use the object as a context
+    manager, or call `end`.
     """
 
     cache: ArrayCache
+    name: Callable[[], str]
+    """Returns the name of the turn, which is part of a file name."""
     patience: float = 45.0
     """Seconds to wait for other processes. Then this process computes the entries, too."""
     _has_begun: bool = False
@@ -81,7 +83,7 @@ class CacheTurn(Cache):
             return found
         self._has_begun = True
         try:
-            self._begin(self.cache.folder / f"{key}.lock")
+            self._begin(self.cache.folder / f"{self.name()}.lock")
         except OSError as error:
             logger.debug("%s cannot be locked: %s", self.cache.folder, error)
         return self.cache.read(key)

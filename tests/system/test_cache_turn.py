@@ -22,6 +22,10 @@ pytestmark = pytest.mark.skipif(cache_turn.fcntl is None, reason="this platform 
 ARRAYS = {"cells": np.arange(6)}
 
 
+def named() -> str:
+    return "vectors"
+
+
 @pytest.fixture
 def cache(tmp_path: Path) -> ArrayCache:
     return ArrayCache(tmp_path / "cache")
@@ -33,7 +37,7 @@ def computed(cache: ArrayCache, count: int, compute: Callable[[], None]) -> list
 
     def read() -> None:
         gate.wait(20)
-        with CacheTurn(cache) as turn:
+        with CacheTurn(cache, named) as turn:
             arrays = turn.read("a")
             if arrays is None:
                 compute()
@@ -62,35 +66,35 @@ def test_a_missing_entry_is_computed_once(cache: ArrayCache) -> None:
 
 def test_an_entry_is_read_while_another_process_computes_others(cache: ArrayCache) -> None:
     cache.write("known", ARRAYS)
-    with CacheTurn(cache) as other:
+    with CacheTurn(cache, named) as other:
         assert other.read("a") is None
-        with CacheTurn(cache, patience=60) as turn:
+        with CacheTurn(cache, named, patience=60) as turn:
             assert turn.has("known")
             assert turn.read("known") is not None
 
 
 def test_a_process_waits_only_for_some_time(cache: ArrayCache) -> None:
-    with CacheTurn(cache) as other:
+    with CacheTurn(cache, named) as other:
         assert other.read("a") is None
-        with CacheTurn(cache, patience=0.05) as turn:
+        with CacheTurn(cache, named, patience=0.05) as turn:
             assert turn.read("a") is None
             assert turn.read("b") is None, "it does not wait again"
 
 
-def is_free(cache: ArrayCache) -> bool:
+def is_free(cache: ArrayCache, key: str = "a") -> bool:
     began = time.monotonic()
-    with CacheTurn(cache, patience=0.5) as turn:
-        turn.read("a")
+    with CacheTurn(cache, named, patience=0.5) as turn:
+        turn.read(key)
     return time.monotonic() - began < 0.25
 
 
 def test_a_turn_ends_after_an_error_and_when_it_is_freed(cache: ArrayCache) -> None:
-    turn = CacheTurn(cache)
+    turn = CacheTurn(cache, named)
     turn.read("a")
     assert not is_free(cache)
     del turn
     assert is_free(cache)
-    with suppress(ValueError), CacheTurn(cache) as turn:
+    with suppress(ValueError), CacheTurn(cache, named) as turn:
         turn.read("a")
         raise ValueError("an error of a layer")
     assert is_free(cache)
@@ -98,7 +102,7 @@ def test_a_turn_ends_after_an_error_and_when_it_is_freed(cache: ArrayCache) -> N
 
 
 def test_a_child_that_inherits_the_lock_does_not_extend_the_turn(cache: ArrayCache) -> None:
-    turn = CacheTurn(cache)
+    turn = CacheTurn(cache, named)
     turn.read("a")
     child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(20,))
     child.start()
@@ -112,7 +116,7 @@ def test_a_child_that_inherits_the_lock_does_not_extend_the_turn(cache: ArrayCac
 
 def test_the_turn_of_a_killed_process_ends(cache: ArrayCache) -> None:
     def compute() -> None:
-        CacheTurn(cache).read("a")
+        CacheTurn(cache, named).read("a")
         os.kill(os.getpid(), signal.SIGKILL)
 
     child = multiprocessing.get_context("fork").Process(target=compute)
@@ -122,10 +126,17 @@ def test_the_turn_of_a_killed_process_ends(cache: ArrayCache) -> None:
     assert is_free(cache)
 
 
-def test_processes_that_compute_other_entries_do_not_wait(cache: ArrayCache) -> None:
-    with CacheTurn(cache) as other:
-        assert other.read("b") is None
+def test_processes_with_other_names_do_not_wait(cache: ArrayCache) -> None:
+    with CacheTurn(cache, lambda: "frame") as other:
+        assert other.read("a") is None
         assert is_free(cache)
+
+
+def test_a_process_waits_also_if_another_has_computed_only_some_entries(cache: ArrayCache) -> None:
+    with CacheTurn(cache, named) as other:
+        assert other.read("a") is None
+        other.write("a", ARRAYS)
+        assert not is_free(cache, "b")
 
 
 def test_no_file_is_left_of_a_turn(cache: ArrayCache) -> None:
@@ -135,6 +146,6 @@ def test_no_file_is_left_of_a_turn(cache: ArrayCache) -> None:
 
 def test_a_folder_that_cannot_be_locked_is_used_without_a_lock(cache: ArrayCache) -> None:
     cache.folder.write_text("a file in the place of the folder")
-    with CacheTurn(cache) as turn:
+    with CacheTurn(cache, named) as turn:
         assert turn.read("a") is None
         turn.write("a", ARRAYS)
