@@ -113,7 +113,7 @@ class CacheTurn(Cache):
             if time.monotonic() > end:
                 return
             time.sleep(_PAUSE)
-        self._end = weakref.finalize(self, _end_turn, path, descriptor)
+        self._end = weakref.finalize(self, _end_turn, path, descriptor, os.getpid())
 
     def __enter__(self) -> Self:
         """Return this object."""
@@ -144,8 +144,11 @@ def _locked(path: Path) -> int | None:
     return descriptor if is_locked else None
 
 
-def _end_turn(path: Path, descriptor: int) -> None:
-    with suppress(OSError):
-        path.unlink()
-        fcntl.flock(descriptor, fcntl.LOCK_UN)  # a child process may have inherited the descriptor
+def _end_turn(path: Path, descriptor: int, owner: int) -> None:
+    """Unlock and remove a file. A forked child inherits the lock, but only the process that took it can end it."""
+    if os.getpid() == owner:
+        with suppress(OSError):  # the cache may have been removed
+            path.unlink()
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
     os.close(descriptor)

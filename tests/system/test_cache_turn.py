@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
 import signal
 import threading
 import time
@@ -112,6 +113,23 @@ def test_a_child_that_inherits_the_lock_does_not_extend_the_turn(cache: ArrayCac
     finally:
         child.kill()
         child.join()
+
+
+def test_a_child_does_not_end_the_turn_of_its_parent(cache: ArrayCache) -> None:
+    with CacheTurn(cache, named) as turn:
+        turn.read("a")
+        child = multiprocessing.get_context("fork").Process(target=turn.end)
+        child.start()
+        child.join(20)
+        assert child.exitcode == 0
+        assert not is_free(cache)
+
+
+def test_a_turn_ends_also_if_the_cache_was_removed(cache: ArrayCache) -> None:
+    with CacheTurn(cache, named) as turn:
+        turn.read("a")
+        shutil.rmtree(cache.folder)
+    assert is_free(cache)
 
 
 def test_the_turn_of_a_killed_process_ends(cache: ArrayCache) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,15 +13,25 @@ from regionplot.system.lazy_import import functions_imported_on_first_use, impor
 
 
 @pytest.fixture
-def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Return the name of a package that imports a module of its own."""
-    folder = tmp_path / "large_package"
-    folder.mkdir()
-    (folder / "__init__.py").write_text("from large_package.part import VALUE\n")
-    (folder / "part.py").write_text("VALUE = 7\n")
+def write_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str, str], str]:
+    """Return a function that writes a package. It imports one name from its module `part`, whose text is given."""
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(sys, "modules", dict(sys.modules))
-    return folder.name
+
+    def write(package: str, imported: str, part: str) -> str:
+        folder = tmp_path / package
+        folder.mkdir()
+        (folder / "__init__.py").write_text(f"from {package}.part import {imported}\n")
+        (folder / "part.py").write_text(part)
+        return package
+
+    return write
+
+
+@pytest.fixture
+def package(write_package: Callable[[str, str, str], str]) -> str:
+    """Return the name of a package that imports a module of its own."""
+    return write_package("large_package", "VALUE", "VALUE = 7\n")
 
 
 def test_a_package_is_imported_when_an_attribute_is_used(package: str) -> None:
@@ -48,15 +59,10 @@ def test_a_package_that_is_imported_stays_as_it_is(package: str) -> None:
 
 
 @pytest.fixture
-def parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+def parts(write_package: Callable[[str, str, str], str]) -> str:
     """Return the name of a package that imports a function of one of its modules."""
-    folder = tmp_path / "package_of_parts"
-    folder.mkdir()
-    (folder / "__init__.py").write_text("from package_of_parts.part import double\n")
-    (folder / "part.py").write_text("VALUE = 7\ndef double(number, *, add=0):\n    return 2 * number + add\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(sys, "modules", dict(sys.modules))
-    return folder.name
+    text = "VALUE = 7\ndef double(number, *, add=0):\n    return 2 * number + add\n"
+    return write_package("package_of_parts", "double", text)
 
 
 def test_a_module_is_imported_when_its_function_is_called(parts: str) -> None:
