@@ -66,6 +66,17 @@ def color_table(dataset: Any, band: int) -> Mapping[int, tuple[int, ...]]:
     return table
 
 
+def mask_flags(dataset: Any, band: int) -> set[str]:
+    """Return the names of GDAL's mask flags of a band: `all_valid`, `per_dataset`, `alpha` and `nodata`.
+
+    Parameters
+    ----------
+    dataset, band
+        As for `color_table`.
+    """
+    return {flag.name for flag in dataset.mask_flag_enums[band - 1]}
+
+
 def class_names(dataset: Any, band: int) -> dict[int, str]:
     """Return the name of each value of a band, from the band's category names, or else from its attribute table.
 
@@ -120,8 +131,6 @@ def rgb_bands(dataset: Any) -> RgbBands | None:
     dataset : rasterio.DatasetReader
         The file.
     """
-    from rasterio.enums import MaskFlags  # noqa: PLC0415 (imports GDAL)
-
     kinds = [kind.name for kind in dataset.colorinterp]
     if not set(_RED_GREEN_BLUE) <= set(kinds):
         return None
@@ -130,14 +139,14 @@ def rgb_bands(dataset: Any) -> RgbBands | None:
     if len(dtypes) > 1 or not dtypes <= set(_DEPTHS):
         return None
     dtype = dtypes.pop()
-    nodata, flags = dataset.nodatavals[bands[0] - 1], dataset.mask_flag_enums[bands[0] - 1]
+    nodata, flags = dataset.nodatavals[bands[0] - 1], mask_flags(dataset, bands[0])
     is_value = nodata is not None and fits_dtype(np.dtype(dtype), nodata)
     return RgbBands(
         bands=bands,
         dtype=dtype,
         largest=2 ** _depth(dataset, bands[0], dtype) - 1,
         nodata=nodata if is_value else None,
-        has_mask=MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags,
+        has_mask="per_dataset" in flags and "alpha" not in flags,
     )
 
 

@@ -26,7 +26,7 @@ from regionplot.inputs.attributes import Attributes
 from regionplot.inputs.axes_source import AxesSource, OrderedSource
 from regionplot.inputs.bands import band_times, find_bands
 from regionplot.inputs.cached_dataset import CachedDataset
-from regionplot.inputs.color_tables import class_names, color_table, rgb_bands, unmasked_rgb_bands
+from regionplot.inputs.color_tables import class_names, color_table, mask_flags, rgb_bands, unmasked_rgb_bands
 from regionplot.inputs.curvilinear import CurvilinearSource
 from regionplot.inputs.drivers import raster_driver
 from regionplot.inputs.ensemble import EnsembleSource
@@ -45,6 +45,7 @@ from regionplot.inputs.remote import has_changing_name
 from regionplot.inputs.reordered import ReorderedDataset, can_read, read_positions
 from regionplot.inputs.samples import Source, samples_of, with_changes
 from regionplot.inputs.source import RasterInfo, RasterSource
+from regionplot.inputs.statement import opened_or_stated
 from regionplot.inputs.stores import is_store
 from regionplot.inputs.subdatasets import chosen_subdataset
 from regionplot.inputs.unpacked import is_compressed, unpack
@@ -216,8 +217,6 @@ class OpenGrid:
 
     def info(self, band: int, geometry: GridGeometry) -> RasterInfo:
         """Return the metadata of a band."""
-        from rasterio.enums import MaskFlags  # noqa: PLC0415 (imports GDAL)
-
         dataset, settings = self.dataset, self.settings
         given = _cell_type(dataset.dtypes[band - 1])
         check_block(self.path, dataset.block_shapes[band - 1], given.itemsize)
@@ -251,7 +250,7 @@ class OpenGrid:
             missing=self.attributes.further_missing(nodata, stored) if settings.mask_and_scale else (),
             scale=scale,
             offset=offset,
-            has_mask=MaskFlags.per_dataset in dataset.mask_flag_enums[band - 1],
+            has_mask="per_dataset" in mask_flags(dataset, band),
             mask_and_scale=settings.mask_and_scale,
             description=description,
             standard_name=plain_text(tags.get("standard_name", "")),
@@ -318,7 +317,7 @@ def opened_grid(settings: RasterSettings) -> Iterator[OpenGrid]:
     """
     path, chosen, state = settings.path, None, Fingerprint.of(settings.path)
     unpack(path, settings.max_cells)
-    with opened(path) as dataset:
+    with opened_or_stated(path) as dataset:
         if dataset.driver == NETCDF:
             chosen = ChosenVariable.of(settings)
             name = chosen.gdal_name(dataset)

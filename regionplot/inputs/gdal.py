@@ -53,6 +53,11 @@ def import_rasterio() -> ModuleType:
         return importlib.import_module("rasterio")
 
 
+def gdal_version() -> str:
+    """Return the version of GDAL."""
+    return str(import_rasterio().__gdal_version__)
+
+
 def gdal_options(**more: str | int) -> Any:
     """Return a context manager that sets the GDAL options of this package.
 

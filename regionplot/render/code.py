@@ -19,7 +19,7 @@ import pyproj
 import shapely
 
 from regionplot.errors import InputError
-from regionplot.inputs.gdal import import_rasterio
+from regionplot.inputs.gdal import gdal_version
 from regionplot.shared.data import SharedData
 from regionplot.system.cache import ArrayCache
 from regionplot.system.code import library_version
@@ -92,7 +92,7 @@ def _code_errors() -> Iterator[None]:
 def _versions(libraries: Iterable[str], gdal: str) -> list[str]:
     """Return the versions of the libraries that modules import, and of the C libraries inside them."""
     if not gdal or "rasterio" in sys.modules:
-        gdal = import_rasterio().__gdal_version__
+        gdal = gdal_version()
     c_libraries = [pyproj.proj_version_str, shapely.geos_version_string, gdal]
     versions = [f"{name} {library_version(name)}" for name in libraries]
     return [*versions, *c_libraries, *_freetype()]

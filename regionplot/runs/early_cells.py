@@ -2,13 +2,15 @@
 
 ::
 
-    record of an earlier run ─► child: strips ─► classes in shared memory ─┐
-    imports, settings, table, vectors, plan ──► the same cells? ───────────┴─► SharedData
+    record of an earlier run ─► child: statement, strips ─► classes in shared memory ─┐
+    imports, settings, table, vectors, plan ──────────► the same cells? ──────────────┴─► SharedData
 
 The record of an earlier run with the same settings file says which cells that run has read. It is only a guess. If the
 new run needs other cells, or if the child fails, the run reads the cells as usual and reports its errors. The run
 compares the whole description of the band, the window and the classes before it uses the cells of the child, and the
 state of the file before and after.
+
+The child also sends what GDAL states about the file (`inputs.statement`), so that the run does not load GDAL.
 
 This module imports no settings, layers or projections, because the child starts before they are imported.
 """
@@ -21,7 +23,7 @@ import logging
 import mmap
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -33,10 +35,10 @@ from regionplot.colors.classifier import CLOSED, Classifier, Codes, LevelClassif
 from regionplot.errors import RasterError, RegionplotError
 from regionplot.geo.grid import Window
 from regionplot.inputs.drivers import raster_driver
-from regionplot.inputs.gdal import import_rasterio
 from regionplot.inputs.isolation import can_fork, start_reading
 from regionplot.inputs.reading import FileSource, check_unchanged
 from regionplot.inputs.source import RasterSource, StoredBand
+from regionplot.inputs.statement import StatementPipe, statement_from
 from regionplot.inputs.strips import StripReader
 from regionplot.runs.known_drawing import KnownBand, band_from, band_items
 from regionplot.shared.budget import memory_budget
@@ -122,6 +124,8 @@ class EarlyCells(NamedTuple):
     """Memory that this process shares with the child."""
     finish: Callable[[], Mapping[str, NDArray[Any]]]
     """Wait for the child, and return the fingerprint of the file that it has read."""
+    statement: StatementPipe
+    """Pipe through which the child sends what GDAL states about the file."""
 
     @classmethod
     def start(cls, record: CellsRecord) -> Self:
@@ -129,7 +133,10 @@ class EarlyCells(NamedTuple):
         dtype = np.dtype(code_type(record.classifier.nodata))
         memory = mmap.mmap(-1, record.window.cells * dtype.itemsize)
         codes = np.frombuffer(memory, dtype).reshape(record.window.height, record.window.width)
-        return cls(record, codes, start_reading(lambda: _read(record, codes), record.band.path, RasterError))
+        pipe = StatementPipe()
+        finish = start_reading(lambda: _read(record, codes, pipe), record.band.path, RasterError)
+        pipe.start()
+        return cls(record, codes, finish, pipe)
 
     def are_complete(self, band: StoredBand) -> bool:
         """Wait for the child. Return True if it has read all cells of the file that the run describes."""
@@ -167,9 +174,11 @@ def early_cells(name: str) -> Iterator[None]:
     name : str
         Name of the record, as returned by `record_name`.
     """
-    token = _early.set(_started(name))
+    early = _started(name)
+    token = _early.set(early)
     try:
-        yield
+        with nullcontext() if early is None else statement_from(early.statement):
+            yield
     finally:
         _early.reset(token)
 
@@ -180,7 +189,6 @@ def _started(name: str) -> EarlyCells | None:
         record = CellsRecord.read(name)
         if record is None or not can_fork() or record.window.cells * record.band.dtype.itemsize > memory_budget(None):
             return None
-        import_rasterio()  # so that the child inherits it
         return EarlyCells.start(record)
     except (RegionplotError, OSError) as error:  # such as no process or no memory left; the run reports the error
         logger.debug("cells are not read early: %s", error)
@@ -243,10 +251,17 @@ def _remember(name: str, shared: SharedData) -> None:
         _folder().write(name, record.arrays())
 
 
-def _read(record: CellsRecord, codes: Codes) -> dict[str, NDArray[Any]]:
-    """Read and classify all cells of a record. Return the fingerprint of the file. Called in the child."""
+def _read(record: CellsRecord, codes: Codes, pipe: StatementPipe) -> dict[str, NDArray[Any]]:
+    """Describe the file to the parent, then read and classify all cells of a record. Called in the child.
+
+    Returns
+    -------
+    dict
+        Fingerprint of the file.
+    """
     leave_guard()
     release_ending_signals()  # the parent has started the child while signals are held
+    pipe.send(record.band.path)
     band = record.band._replace(fingerprint=Fingerprint.of(record.band.path))
 
     def use(place: tuple[slice, slice], values: NDArray[Any]) -> None:

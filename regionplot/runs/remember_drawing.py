@@ -22,6 +22,7 @@ from regionplot.inputs.gdal import opened
 from regionplot.inputs.profile import raster_profile
 from regionplot.inputs.reading import FileSource, check_unchanged
 from regionplot.inputs.source import RasterInfo
+from regionplot.inputs.statement import statement_about
 from regionplot.layers.title import title_of
 from regionplot.render.ink_cache import InkCache
 from regionplot.render.renderer import MapRenderer
@@ -142,6 +143,8 @@ def _sheet(region: Region, style: Style, ink: InkCache, digests: MapDigests) -> 
 
 
 def _profile(info: RasterInfo) -> str:
+    if (stated := statement_about(info.path)) is not None:
+        return stated.profile
     with opened(info.path) as dataset:
         profile = raster_profile(dataset)
     check_unchanged(info)

@@ -22,12 +22,13 @@ from regionplot.geo.grid import GridGeometry, Window
 from regionplot.geo.region import Region
 from regionplot.inputs.color_tables import RgbBands
 from regionplot.inputs.describe import inspect_raster, is_plain_file, open_source
-from regionplot.inputs.gdal import import_rasterio
+from regionplot.inputs.gdal import gdal_version, import_rasterio
 from regionplot.inputs.metadata import with_lead_time
 from regionplot.inputs.overview import is_read_completely, sample_raster
 from regionplot.inputs.reading import FileSource, Overviews
 from regionplot.inputs.rgb import RgbSource
 from regionplot.inputs.source import RasterInfo, RasterSource, read_window
+from regionplot.inputs.statement import statement_about
 from regionplot.inputs.strips import StripReader
 from regionplot.layers.base import Layer, LoadContext
 from regionplot.layers.stack import all_layers, check_layers, configured_layers, load_layers
@@ -131,6 +132,8 @@ class DrawnRaster:
             If the raster cannot be opened.
         """
         classifier = self.classifier(plan)
+        if isinstance(self.source, FileSource):
+            import_rasterio()  # before threads read, and for all workers that are forked later
         if classifier is None or not isinstance(self.source, FileSource):
             loading = pool.submit(lambda: self.with_series(self.load_values(plan), plan))
             return Loading(loading.result)
@@ -143,7 +146,8 @@ class DrawnRaster:
         plan = plan_load(self.config, self.info, regions, self.coloring, code_size=code_size)
         if not isinstance(self.source, FileSource) or not is_plain_file(self.info.path):
             return plan
-        return replace(plan, opened=OpenedFile(self.source, import_rasterio().__gdal_version__))
+        stated = statement_about(self.info.path)
+        return replace(plan, opened=OpenedFile(self.source, gdal_version() if stated is None else stated.gdal))
 
     def classifier(self, plan: LoadPlan) -> Classifier | None:
         """Return the classifier of the cells, or None if the maps need the values of the cells."""

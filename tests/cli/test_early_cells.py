@@ -123,7 +123,7 @@ def test_a_child_that_fails_changes_nothing(run, usually, folder, monkeypatch):
     assert run() == []
     (folder / "regions.csv").write_text(NEW_TABLE)
 
-    def fail(_, codes):
+    def fail(_, codes, _pipe):
         codes.fill(1)
         raise RasterError("the disk is on fire")
 

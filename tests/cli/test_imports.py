@@ -57,6 +57,7 @@ class Imports:
     all: set[str]
     in_children: set[str]
     """Modules that child processes do not inherit, but import themselves."""
+    in_parent: set[str]
 
     @property
     def large(self) -> set[str]:
@@ -93,7 +94,8 @@ def draw(
     assert (done.returncode, errors) == (0, "")
     imports = [line.split() for line in record.read_text().splitlines()]
     found = [(process, name) for process, name in imports if name.partition(".")[0] not in sys.stdlib_module_names]
-    return Imports({name for _, name in found}, {name for process, name in found if process == "child"})
+    children, parent = ({name for process, name in found if process == kind} for kind in ("child", "parent"))
+    return Imports(children | parent, children, parent)
 
 
 @pytest.fixture(scope="module")
@@ -152,6 +154,19 @@ def test_a_run_whose_raster_alone_is_new_imports_neither_settings_nor_projection
         assert {"numpy", "rasterio"} <= packages
         assert not packages & {"pyproj", "shapely", "pydantic", "matplotlib", "cartopy", "pandas", "pyogrio"}
         assert not imports.in_children
+
+
+def test_a_run_with_new_regions_loads_gdal_only_in_the_child_that_reads_the_cells(cold) -> None:
+    draw(cold[0], None, AT_ONCE)
+    table = cold[0] / "regions.csv"
+    before = table.read_text()
+    try:
+        table.write_text(before.replace("b,-90", "b,-91"))
+        imports = draw(cold[0], None, AT_ONCE)
+    finally:
+        table.write_text(before)
+    assert "rasterio" in imports.in_children
+    assert "rasterio" not in imports.in_parent
 
 
 def uses_matplotlib(names: set[str]) -> bool:
