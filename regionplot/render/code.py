@@ -23,7 +23,7 @@ from regionplot.inputs.gdal import gdal_version
 from regionplot.shared.data import SharedData
 from regionplot.system.cache import ArrayCache
 from regionplot.system.code import library_version
-from regionplot.system.code_records import code_records, known_sources
+from regionplot.system.code_records import code_records, known_file, known_sources
 from regionplot.writers.base import make_writer
 
 _RENDERER = "regionplot.render.renderer"
@@ -75,7 +75,7 @@ def digest_of_modules(modules: tuple[str, ...], records: ArrayCache | None, gdal
     """
     with _code_errors():
         sources = known_sources(modules, records)
-        total = hashlib.sha256(json.dumps(_versions(sources.libraries, gdal)).encode())
+        total = hashlib.sha256(json.dumps(_versions(sources.libraries, gdal, records)).encode())
         total.update(sources.digest)
     return total.digest()
 
@@ -89,16 +89,16 @@ def _code_errors() -> Iterator[None]:
         raise InputError(f"{error.filename}: cannot be read: {error.strerror}") from error
 
 
-def _versions(libraries: Iterable[str], gdal: str) -> list[str]:
+def _versions(libraries: Iterable[str], gdal: str, records: ArrayCache | None) -> list[str]:
     """Return the versions of the libraries that modules import, and of the C libraries inside them."""
     if not gdal or "rasterio" in sys.modules:
         gdal = gdal_version()
     c_libraries = [pyproj.proj_version_str, shapely.geos_version_string, gdal]
     versions = [f"{name} {library_version(name)}" for name in libraries]
-    return [*versions, *c_libraries, *_freetype()]
+    return [*versions, *c_libraries, *_freetype(records)]
 
 
-def _freetype() -> Iterator[str]:
+def _freetype(records: ArrayCache | None) -> Iterator[str]:
     """Yield texts that change with the FreeType that matplotlib uses, without importing matplotlib.
 
     Usually, matplotlib's module `ft2font` contains FreeType. Otherwise, the module is imported, and FreeType is asked
@@ -107,9 +107,9 @@ def _freetype() -> Iterator[str]:
     spec = importlib.util.find_spec("matplotlib")
     folder = Path((spec and spec.origin) or "").parent
     for path in sorted([*folder.glob("ft2font.*.so"), *folder.glob("ft2font.*.pyd")]):
-        content = path.read_bytes()
-        yield hashlib.sha256(content).hexdigest()
-        if _FREETYPE in content:
+        file = known_file(path, _FREETYPE, records)
+        yield file.digest
+        if file.has_word:
             yield _freetype_version()
 
 

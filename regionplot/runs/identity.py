@@ -24,7 +24,7 @@ from typing import NamedTuple
 from regionplot._version import __version__
 from regionplot.system import marks
 from regionplot.system.machine import usable_cpus
-from regionplot.system.marks import Mark, Marks, mark_of, marks_in
+from regionplot.system.marks import Mark, Marks, mark_of, own_marks
 
 MIN_AGE = marks.MIN_AGE
 """Seconds that an input must have been unchanged when a run starts. See `system.marks`."""
@@ -64,7 +64,7 @@ def program_digest(*parts: str) -> str:
         sorted(_environment()),
         [mark_of(path) for path in _gdal_settings()],
         [[folder, *_packages_in(folder or ".")] for folder in sys.path],
-        sorted(marks_in(os.path.dirname(os.path.dirname(__file__)))),  # noqa: PTH120
+        own_marks(os.path.dirname(os.path.dirname(__file__))),  # noqa: PTH120
     ]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:_LENGTH]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 MIN_AGE = 2.0
@@ -37,6 +38,20 @@ def marks_in(folder: str) -> Iterator[tuple[str, Mark]]:
                 yield from marks_in(entry.path)
             else:
                 yield entry.path, mark_of(entry.path)
+
+
+@cache
+def own_marks(package: str) -> tuple[tuple[str, Mark], ...]:
+    """Return the sorted paths and marks of the files of this package, as they were at the first call.
+
+    A process keeps the code that it has imported. If a file changes later, the marks of the next process show it.
+
+    Parameters
+    ----------
+    package : str
+        Folder of this package.
+    """
+    return tuple(sorted(marks_in(package)))
 
 
 def are_older(marks: Marks, time: float, age: float = MIN_AGE) -> bool:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from regionplot.system import code, code_records
 from regionplot.system.cache import ArrayCache
-from regionplot.system.code_records import Sources, known_sources
-from regionplot.system.marks import are_older
+from regionplot.system.code_records import LibraryFile, Sources, known_file, known_sources
+from regionplot.system.marks import are_older, own_marks
 
 MODULES = ("package.one",)
 
@@ -37,7 +40,7 @@ def find(tmp_path, monkeypatch):
     records = ArrayCache(tmp_path / "records")
 
     def find(modules=MODULES, records=records):
-        for function in vars(code).values():
+        for function in (*vars(code).values(), own_marks):
             if hasattr(function, "cache_clear"):
                 function.cache_clear()
         reads.clear()
@@ -93,3 +96,46 @@ def test_modules_of_other_packages_and_runs_without_cache_have_no_record(find, t
     for _ in range(2):
         assert find(("other", "package.one"))[1]
         assert find(records=None)[1]
+
+
+@pytest.fixture
+def library(tmp_path, monkeypatch):
+    """Return a file, and a function that tells what it contains and whether it was read."""
+    path, reads, read = tmp_path / "library.so", [], Path.read_bytes
+    path.write_bytes(b"uses libfreetype")
+    monkeypatch.setattr(Path, "read_bytes", lambda path: reads.append(path) or read(path))
+
+    own = ArrayCache(tmp_path / "records")
+
+    def find(records=own, word=b"libfreetype"):
+        reads.clear()
+        return known_file(path, word, records), bool(reads)
+
+    return path, find
+
+
+def test_a_file_of_a_library_is_read_again_only_if_it_has_changed(library):
+    path, find = library
+    first = LibraryFile(hashlib.sha256(b"uses libfreetype").hexdigest(), has_word=True)
+    assert [find(), find()] == [(first, True), (first, False)]
+    assert find(word=b"libpng") == (LibraryFile(first.digest, has_word=False), True)
+    time.sleep(0.02)
+    path.write_bytes(b"uses libfreetipe")
+    changed = LibraryFile(hashlib.sha256(b"uses libfreetipe").hexdigest(), has_word=False)
+    assert [find(), find()] == [(changed, True), (changed, False)]
+    assert find(records=None) == (changed, True)
+
+
+def test_a_young_file_of_a_library_has_no_record(library, monkeypatch):
+    monkeypatch.setattr(code_records, "are_older", are_older)
+    _, find = library
+    assert [was_read for _, was_read in (find(), find())] == [True, True]
+
+
+@pytest.mark.parametrize("damage", [{"digest": np.zeros(3, np.uint8)}, {"has_word": np.zeros(2, bool)}, None])
+def test_a_damaged_record_of_a_library_is_not_used(damage, library, tmp_path):
+    _, find = library
+    first, _ = find()
+    (record,) = (tmp_path / "records").iterdir()
+    ArrayCache(tmp_path / "records").write(record.stem, {**first.arrays(), **damage} if damage else {})
+    assert find() == (first, True)
