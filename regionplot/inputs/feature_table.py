@@ -84,7 +84,7 @@ def start_table(
     """
     settings = with_local_file(settings)
     check_parts(settings.path)
-    key = digest(["table", layer_key(settings, crs)], [])
+    key = digest(["table", layer_key(settings, crs, records=cache is not None)], [])
     cached = cache.read(key) if cache else None
     if cached is not None:
         return key, lambda: FeatureTable.from_arrays(cached)

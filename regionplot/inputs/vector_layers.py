@@ -34,7 +34,7 @@ from regionplot.inputs.vector_sources import check_parts, files_of
 from regionplot.settings.vector import VectorSettings
 from regionplot.system.cache import digest
 from regionplot.system.cache_turn import Cache
-from regionplot.system.code import imported_libraries, library_version, source_files
+from regionplot.system.code_records import code_records, known_sources
 
 logger = logging.getLogger(__name__)
 
@@ -167,7 +167,7 @@ def start_layer(
     """
     settings = with_local_file(settings)
     check_parts(settings.path)
-    key = layer_key(settings, crs)
+    key = layer_key(settings, crs, records=cache is not None)
     for layer in loaded:
         if layer.key == key:
             return lambda: layer
@@ -218,8 +218,17 @@ def _layer(projected: ProjectedGeometries, key: str, crs: pyproj.CRS) -> VectorL
     return VectorLayer(lines, polygons, points, FULL_TURN if crs.is_geographic else 0.0, key, crs)
 
 
-def layer_key(settings: VectorSettings, crs: pyproj.CRS) -> str:
+def layer_key(settings: VectorSettings, crs: pyproj.CRS, *, records: bool = True) -> str:
     """Return the digest of everything that the projected geometries depend on: files, settings, CRS, libraries, code.
+
+    Parameters
+    ----------
+    settings : VectorSettings
+        Path, layer and CRS.
+    crs : pyproj.CRS
+        CRS of the maps.
+    records : bool
+        False: read all source files, as runs without a cache do. The digest is the same.
 
     Raises
     ------
@@ -227,10 +236,13 @@ def layer_key(settings: VectorSettings, crs: pyproj.CRS) -> str:
         If the file cannot be read.
     """
     path = settings.path
-    libraries = (f"{name} {library_version(name)}" for name in imported_libraries(__name__))
-    versions = (*libraries, shapely.geos_version_string, pyproj.proj_version_str)
+    try:
+        sources = known_sources((__name__,), code_records() if records else None)
+    except OSError as error:
+        raise FeaturesError(f"{error.filename}: cannot be read: {error.strerror}") from error
+    versions = (*sources.versions(), shapely.geos_version_string, pyproj.proj_version_str, sources.digest.hex())
     text = (*versions, str(settings.layer), str(settings.crs), str(settings.has_areas), settings.where, crs.to_wkt())
     try:
-        return digest(text, [path, *files_of(path), *source_files(__name__)])
+        return digest(text, [path, *files_of(path)])
     except OSError as error:
         raise FeaturesError(f"{path}: cannot be read as vector data: {error}") from error

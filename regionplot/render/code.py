@@ -9,7 +9,7 @@ import hashlib
 import importlib.util
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -22,7 +22,6 @@ from regionplot.errors import InputError
 from regionplot.inputs.gdal import gdal_version
 from regionplot.shared.data import SharedData
 from regionplot.system.cache import ArrayCache
-from regionplot.system.code import library_version
 from regionplot.system.code_records import code_records, known_file, known_sources
 from regionplot.writers.base import make_writer
 
@@ -75,7 +74,7 @@ def digest_of_modules(modules: tuple[str, ...], records: ArrayCache | None, gdal
     """
     with _code_errors():
         sources = known_sources(modules, records)
-        total = hashlib.sha256(json.dumps(_versions(sources.libraries, gdal, records)).encode())
+        total = hashlib.sha256(json.dumps([*sources.versions(), *_c_libraries(gdal, records)]).encode())
         total.update(sources.digest)
     return total.digest()
 
@@ -89,13 +88,11 @@ def _code_errors() -> Iterator[None]:
         raise InputError(f"{error.filename}: cannot be read: {error.strerror}") from error
 
 
-def _versions(libraries: Iterable[str], gdal: str, records: ArrayCache | None) -> list[str]:
-    """Return the versions of the libraries that modules import, and of the C libraries inside them."""
+def _c_libraries(gdal: str, records: ArrayCache | None) -> list[str]:
+    """Return the versions of the C libraries."""
     if not gdal or "rasterio" in sys.modules:
         gdal = gdal_version()
-    c_libraries = [pyproj.proj_version_str, shapely.geos_version_string, gdal]
-    versions = [f"{name} {library_version(name)}" for name in libraries]
-    return [*versions, *c_libraries, *_freetype(records)]
+    return [pyproj.proj_version_str, shapely.geos_version_string, gdal, *_freetype(records)]
 
 
 def _freetype(records: ArrayCache | None) -> Iterator[str]:

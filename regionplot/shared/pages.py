@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from regionplot.shared.load import DrawnRaster, LoadedCells, Loading
 from regionplot.shared.plan import LoadPlan
 from regionplot.system.cache import digest, user_cache_folder
-from regionplot.system.code import imported_libraries, library_version, source_files
+from regionplot.system.code_records import code_records, known_sources
 from regionplot.system.page_files import PageFile, PageFolder, can_share
 from regionplot.system.processes import boot_id
 
@@ -94,9 +94,9 @@ def key_of(raster: DrawnRaster, plan: LoadPlan) -> str:
         If the source code cannot be read.
     """
     modules = (__name__, type(raster.source).__module__)
-    libraries = [f"{name} {library_version(name)}" for name in imported_libraries(*modules)]
+    sources = known_sources(modules, code_records())
     parts = raster.source, raster.info, raster.config.raster.model_dump_json(), plan.window, raster.classifier(plan)
-    return digest([boot_id(), *libraries, *_texts(parts)], source_files(*modules))
+    return digest([boot_id(), *sources.versions(), sources.digest.hex(), *_texts(parts)], [])
 
 
 def _texts(value: object) -> Iterator[str]:

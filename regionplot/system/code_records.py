@@ -9,13 +9,14 @@ import hashlib
 import json
 import logging
 import time
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple, Self
 
 import numpy as np
 
 from regionplot.system.cache import ArrayCache, Arrays, user_cache_folder
-from regionplot.system.code import imported_libraries, source_files
+from regionplot.system.code import imported_libraries, library_version, source_files
 from regionplot.system.marks import are_older, mark_of, marks_in, own_marks
 
 logger = logging.getLogger(__name__)
@@ -32,6 +33,10 @@ class Sources(NamedTuple):
     """Names of the other packages that they import."""
     digest: bytes
     """SHA-256 of the files."""
+
+    def versions(self) -> list[str]:
+        """Return the names of the libraries with the installed versions."""
+        return [f"{name} {library_version(name)}" for name in self.libraries]
 
     @classmethod
     def of(cls, modules: tuple[str, ...]) -> Self:
@@ -72,8 +77,11 @@ def code_records() -> ArrayCache | None:
         return None
 
 
+@cache
 def known_sources(modules: tuple[str, ...], records: ArrayCache | None) -> Sources:
     """Return what the source files of modules contain, from a record if there is one.
+
+    Files are read once per process, because a process keeps the code that it has imported.
 
     Parameters
     ----------

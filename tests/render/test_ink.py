@@ -28,6 +28,7 @@ from regionplot.shared.data import SharedData
 from regionplot.sheet.layout import Box
 from regionplot.sheet.marks import INK, Rectangle, Text
 from regionplot.system.array_file import read_arrays, write_arrays
+from regionplot.system.code_records import known_sources
 from regionplot.writers.base import Picture
 
 pytestmark = pytest.mark.usefixtures("read_in_process")
@@ -61,6 +62,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(code, "code_records", lambda: None)  # tests change files as they are read, not on disk
     yield tmp_path / "cache" / "regionplot" / "ink"
     digest_of_modules.cache_clear()  # a test may have changed the versions
+    known_sources.cache_clear()
 
 
 @pytest.fixture
@@ -207,6 +209,7 @@ def test_ink_belongs_to_the_limits_and_the_title(data: Data, drawn: list[str], r
 def known(shared: SharedData) -> bool:
     """Return True if the ink of the western map is known."""
     digest_of_modules.cache_clear()  # as in a new process
+    known_sources.cache_clear()
     renderer = MapRenderer(shared)
     palette = ShadedPalette.of(renderer.style.scale, renderer.style.layers)
     assert palette is not None

@@ -29,6 +29,7 @@ from regionplot.settings.serve import ServeSettings
 from regionplot.settings.statistics import StatisticsSettings
 from regionplot.shared.data import SharedData
 from regionplot.shared.plan import plan_load
+from regionplot.system.code_records import known_sources
 
 pytestmark = pytest.mark.usefixtures("read_in_process")
 WEST = Region("west", Extent(-99, -91, 33, 36.5), title="West")
@@ -42,6 +43,7 @@ def forgotten_code() -> Iterator[None]:
     """Forget digests of code that a test has changed."""
     yield
     digest_of_modules.cache_clear()
+    known_sources.cache_clear()
 
 
 @pytest.fixture
@@ -64,6 +66,7 @@ def data(write_raster, write_vector, make_config):
 
 def digests(shared: SharedData) -> list[str]:
     digest_of_modules.cache_clear()  # as in a new process
+    known_sources.cache_clear()
     maps = MapDigests(shared)
     return [maps.of(region) for region in (WEST, EAST)]
 

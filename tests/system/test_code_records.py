@@ -40,7 +40,7 @@ def find(tmp_path, monkeypatch):
     records = ArrayCache(tmp_path / "records")
 
     def find(modules=MODULES, records=records):
-        for function in (*vars(code).values(), own_marks):
+        for function in (*vars(code).values(), own_marks, known_sources):
             if hasattr(function, "cache_clear"):
                 function.cache_clear()
         reads.clear()
