@@ -16,6 +16,8 @@ from regionplot.inputs.unpacked import DRIVERS, is_compressed, unpacked
 from regionplot.settings.remote_path import is_remote
 from regionplot.settings.vrt_path import is_vrt
 
+NETCDF = "netCDF"
+"""The driver of NetCDF and HDF5 files."""
 START_BYTES = 1024
 """Number of bytes that are read to identify a file. GDAL reads the same number."""
 _RASTER_MARKS = {

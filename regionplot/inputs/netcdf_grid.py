@@ -15,6 +15,7 @@ from regionplot.geo.crs import parse_crs
 from regionplot.geo.extent import LONLAT
 from regionplot.geo.grid import GridGeometry
 from regionplot.geo.upright import upright_grid
+from regionplot.inputs.drivers import NETCDF
 from regionplot.inputs.file_axes import AxisKind, PlacedAxes, find_axes, missing_role, place_axes
 from regionplot.inputs.file_crs import stated_crs
 from regionplot.inputs.geolocation import kind_of
@@ -24,9 +25,6 @@ from regionplot.inputs.netcdf import Variable, list_variables
 from regionplot.inputs.variables import choose_variable
 from regionplot.settings.raster import RasterSettings
 from regionplot.text import plain_text
-
-DRIVER = "netCDF"
-"""GDAL's driver for NetCDF and HDF5."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +142,7 @@ def check_read_by_gdal(path: Path, dataset: Any) -> None:
             f"{path}: the file holds several grids, but blocks can be read only from a file with one grid; copy one "
             f"grid to a GeoTIFF first (gdal_translate 'NETCDF:\"{path}\":NAME' grid.tif)"
         )
-    if dataset.driver != DRIVER:
+    if dataset.driver != NETCDF:
         return
     axes = ChosenVariable.of(RasterSettings(path=path)).place(dataset)
     if axes is not None and not axes.agrees(dataset.transform):

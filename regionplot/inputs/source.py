@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,9 @@ from regionplot.geo.grid import GridGeometry, Window
 from regionplot.inputs.color_tables import RgbBands
 from regionplot.inputs.packing import EVERYTHING, Packing
 from regionplot.system.files import Fingerprint
+
+if TYPE_CHECKING:
+    from regionplot.inputs.curvilinear import NativeCells
 
 FIELDS = ("raster", "variable", "long_name", "units", "level", "time", "reference_time", "lead", "source")
 """Keys that `RasterInfo.description` can have."""
@@ -171,6 +174,26 @@ class RasterSource(Protocol):
         -------
         ndarray of `RasterInfo.dtype`, shape `shape`
             Values with scale and offset applied, NaN if missing.
+
+        Raises
+        ------
+        RasterError
+            If the cells cannot be read, or the file has changed since it was described.
+        """
+        ...
+
+
+@runtime_checkable
+class ResampledSource(RasterSource, Protocol):
+    """A source that resamples a curvilinear grid to a regular grid."""
+
+    @property
+    def cells(self) -> RasterSource:
+        """Source of the cells in the file's own rows and columns."""
+        ...
+
+    def read_native(self) -> NativeCells:
+        """Read all cells in the file's own rows and columns, with their coordinates.
 
         Raises
         ------

@@ -14,12 +14,12 @@ from typing import Any
 from regionplot.errors import RasterError
 from regionplot.inputs.bands import band_levels, find_bands
 from regionplot.inputs.curvilinear import CurvilinearSource
-from regionplot.inputs.describe import OpenGrid, open_source, opened_grid
-from regionplot.inputs.drivers import raster_driver
+from regionplot.inputs.describe import open_source, opened_grid
+from regionplot.inputs.drivers import NETCDF, raster_driver
 from regionplot.inputs.gdal import gdal_errors, opened
 from regionplot.inputs.metadata import describe_band
 from regionplot.inputs.netcdf import list_variables
-from regionplot.inputs.netcdf_grid import DRIVER as NETCDF
+from regionplot.inputs.open_grid import OpenGrid
 from regionplot.inputs.selection import BandSelection
 from regionplot.inputs.source import RasterInfo
 from regionplot.inputs.subdatasets import subdataset_variable

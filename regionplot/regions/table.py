@@ -39,7 +39,6 @@ from regionplot.regions.limits import (
     shape_of,
 )
 from regionplot.regions.margins import with_margin
-from regionplot.regions.tracks import TrackLimits
 from regionplot.settings.regions import RegionSettings
 from regionplot.text import plain_text, quoted
 
@@ -243,6 +242,8 @@ def _limits(table: str, header: Sequence[str], columns: Sequence[str], settings:
         ({"region"}, from_cell),
     ]
     if settings.tracks:
+        from regionplot.regions.tracks import TrackLimits  # noqa: PLC0415 (few tables have regions that move)
+
         forms.append((set(TRACK_COLUMNS), TrackLimits.of(settings.tracks, settings.margin)))
     found = [limits for needed, limits in forms if needed <= set(columns)]
     place = f"{table}: columns {plain_text(', '.join(header), _MAX_COLUMN_TEXT)}"
@@ -270,7 +271,8 @@ def _region(row: Row, limits: Limits, margin: str) -> Region:
     if not name:
         raise row.error("the region has no name; fill in this cell", "name")
     extent, crs = limits(row)
-    track = limits.track_of(row) if isinstance(limits, TrackLimits) else None
+    track_of = getattr(limits, "track_of", None)  # of `TrackLimits`
+    track = None if track_of is None else track_of(row)
     try:
         extent = with_margin(extent, crs, margin) if track is None else extent
     except (ValueError, ConfigError) as error:

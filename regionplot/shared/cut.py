@@ -17,8 +17,7 @@ from regionplot.geo.extent import Extent, PanelGrid
 from regionplot.geo.grid import Window
 from regionplot.geo.region import Region
 from regionplot.geo.windows import cells_per_pixel, needed_window
-from regionplot.inputs.curvilinear import CurvilinearSource
-from regionplot.inputs.source import read_window
+from regionplot.inputs.source import ResampledSource, read_window
 from regionplot.layers.features import Features
 from regionplot.layers.stack import lay_out
 from regionplot.sheet.view import View
@@ -79,7 +78,7 @@ def view_of(shared: SharedData, region: Region) -> View:
 def cut_raster(shared: SharedData, area: Any, pixel_cells: float | None) -> xr.DataArray:
     """Return the cells of an area. See `SharedData.cut`."""
     panel, crs = panel_of(shared, area)
-    if isinstance(shared.source, CurvilinearSource):
+    if isinstance(shared.source, ResampledSource):
         return _cut_curvilinear(shared, panel, crs, pixel_cells)
     from regionplot.inputs import dataarray  # noqa: PLC0415 (maps are drawn without xarray)
 

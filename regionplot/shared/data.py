@@ -21,8 +21,7 @@ from regionplot.geo.extent import PanelGrid
 from regionplot.geo.grid import GridGeometry, Window, meshgrid
 from regionplot.geo.region import Region
 from regionplot.geo.windows import cells_per_pixel, needed_window
-from regionplot.inputs.curvilinear import CurvilinearSource
-from regionplot.inputs.source import RasterInfo, RasterSource, read_window
+from regionplot.inputs.source import RasterInfo, RasterSource, ResampledSource, read_window
 from regionplot.inputs.strips import MAX_READERS
 from regionplot.inputs.zarr_threads import end_zarr_threads
 from regionplot.layers.base import Layer, LoadContext
@@ -135,7 +134,7 @@ class SharedData(DrawingTools):
         crs = crs_of_layers(config, plan, info.geometry.crs)
         if info.fingerprint != plan.fingerprint:
             raise RasterError(f"{info.path}: input changed: the file was replaced or written to since the run began")
-        grid = None if isinstance(raster.source, CurvilinearSource) else info.geometry
+        grid = None if isinstance(raster.source, ResampledSource) else info.geometry
         facts = (info.description, grid, info.can_miss, array_cache(config))
         context = LoadContext(config, crs, *facts, loaded=layers)
         # The layers start before the threads, because this forks. The threads end before workers are forked.
@@ -292,7 +291,7 @@ class SharedData(DrawingTools):
         """
         from regionplot.inputs import dataarray  # noqa: PLC0415 (maps are drawn without xarray)
 
-        if isinstance(self.source, CurvilinearSource):
+        if isinstance(self.source, ResampledSource):
             return dataarray.curvilinear_array(self.source.cells.describe(), self.source.read_native())
         return dataarray.regular_array(self.info, self.cells, self.geometry)
 
@@ -303,7 +302,7 @@ class SharedData(DrawingTools):
         For an unrotated grid, the arrays are views that take no memory. For a curvilinear grid, they are the longitudes
         and latitudes in the file, NaN if missing.
         """
-        if isinstance(self.source, CurvilinearSource):
+        if isinstance(self.source, ResampledSource):
             return self.raster["longitude"].data, self.raster["latitude"].data
         return meshgrid(self.geometry)
 

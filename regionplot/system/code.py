@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import importlib.util
 import os
 import re
@@ -58,10 +57,10 @@ def library_version(name: str) -> str:
     """Return the version of the package with this import name; `-` if the package is not installed."""
     if version := _installed_versions(tuple(sys.path)).get(name.casefold()):
         return version
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:  # the distribution has another name, such as pillow for PIL
-        pass
+    from importlib import metadata  # noqa: PLC0415 (imports email; most versions are in the names of folders)
+
+    with suppress(metadata.PackageNotFoundError):  # the distribution has another name, such as pillow for PIL
+        return metadata.version(name)
     try:
         return str(getattr(importlib.import_module(name), "__version__", "-"))
     except ImportError:

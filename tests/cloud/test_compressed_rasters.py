@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from regionplot.errors import RasterError
-from regionplot.inputs import unpacked as module
+from regionplot.inputs import archives as module
 from regionplot.inputs.describe import open_source
 from regionplot.inputs.grib_members import grib1_members
 from regionplot.inputs.grib_winds import is_relative_to_grid
