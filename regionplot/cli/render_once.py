@@ -31,8 +31,9 @@ if TYPE_CHECKING:
     from regionplot.settings.config import Config
 
 
-_NOT_USED = ("pyproj.sync", "pyproj._show_versions")
-"""Modules that pyproj imports for functions that a run does not call. They import urllib.request, ssl and email."""
+_NOT_USED = ("pyproj.sync", "pyproj._show_versions", "importlib.metadata")
+"""Modules that pyproj and pydantic import for functions that a run does not call. They import urllib.request, ssl and
+email."""
 
 
 def set_up(request: Request) -> None:

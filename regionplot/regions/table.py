@@ -55,7 +55,7 @@ _MAX_COLUMN_TEXT = 200
 """Maximum number of characters of the column names in a message."""
 Source: TypeAlias = "str | Path | BinaryIO | pd.DataFrame"
 """A table of regions: path of a file, open binary file, or DataFrame."""
-_PLAIN = RegionSettings()
+_PLAIN = RegionSettings.model_construct()  # the defaults, without the time to build a validator
 _NAME = _PLAIN.name_field
 
 

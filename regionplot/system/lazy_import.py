@@ -67,6 +67,8 @@ class _Functions(ModuleType):
         name = self.__name__
 
         def function(*arguments: Any, **named: Any) -> Any:
+            if sys.modules.get(name) is self:  # called in the `with` block
+                del sys.modules[name]
             return getattr(importlib.import_module(name), attribute)(*arguments, **named)
 
         return function

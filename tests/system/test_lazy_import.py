@@ -74,6 +74,14 @@ def test_a_module_is_imported_when_its_function_is_called(parts: str) -> None:
     assert part in sys.modules
 
 
+def test_a_function_can_be_called_during_the_import(parts: str) -> None:
+    with functions_imported_on_first_use(f"{parts}.part"):
+        package = importlib.import_module(parts)
+        assert package.double(2) == 4
+    assert package.double(3) == 6
+    assert importlib.import_module(f"{parts}.part").VALUE == 7
+
+
 def test_the_module_can_be_used_after_the_import_of_its_package(parts: str) -> None:
     with functions_imported_on_first_use(f"{parts}.part"):
         package = importlib.import_module(parts)
