@@ -55,8 +55,10 @@ def import_for_drawing() -> ModuleType:
 
     with interrupts_held(), imports_uncollected(), functions_imported_on_first_use(*_NOT_USED):
         from regionplot.cli import draw_maps  # noqa: PLC0415
+        from regionplot.settings.config import Config  # noqa: PLC0415
 
         draw_maps.avoid_matplotlibrc()
+        Config.model_rebuild()  # imports further modules of pydantic, and builds what reading settings needs
         return draw_maps
 
 

@@ -130,7 +130,8 @@ def test_a_run_with_vectors_and_ink_in_the_cache_imports_no_library_for_them(run
     assert run(arguments=["-q"]).all <= imports.all
 
 
-def test_libraries_do_not_import_what_downloads_files_or_finds_plugins(cold) -> None:
+def test_libraries_do_not_import_what_downloads_files_or_finds_plugins(cold, monkeypatch) -> None:
+    monkeypatch.setenv("PYDANTIC_DISABLE_PLUGINS", "1")  # as `commands.main`
     imports = draw(cold[0], None)
     standard = {line.split()[1] for line in (cold[0] / "record").read_text().splitlines()}
     assert "pathlib" in standard
