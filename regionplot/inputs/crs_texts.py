@@ -48,7 +48,8 @@ def refuse_reference(path: Path, reference: str | None) -> None:
 def path_in_raster(path: Path) -> str | None:
     """Return the first path that a CRS in a raster file names, or None.
 
-    The start and the end of the file are searched. NetCDF classic and GeoTIFF files hold their metadata there.
+    Of a TIFF, the texts of its tags are searched. Of other files, the start and the end are searched. NetCDF classic
+    files hold their metadata there.
 
     Raises
     ------
@@ -66,10 +67,13 @@ def path_in_raster(path: Path) -> str | None:
 
 @lru_cache(maxsize=64)
 def _path_in_ends(path: Path, _: Fingerprint) -> str | None:
-    """Return the first path in the start or the end of a file.
+    """Return the first path in the texts of a TIFF, or in the start or the end of another file.
 
-    The file is read in small blocks, because new memory for large blocks would take most of the time.
+    Other files are read in small blocks, because new memory for large blocks would take most of the time.
     """
+    with path.open("rb") as tiff:
+        if (texts := tiff_texts(tiff)) is not None:
+            return path_in_wkt("\n".join(texts))
     with path.open("rb", buffering=0) as file:
         size = file.seek(0, 2)
         for start, end in ((0, min(_PART, size)), (max(_PART, size - _PART), size)):

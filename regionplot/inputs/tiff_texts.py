@@ -11,7 +11,8 @@ _TEXT_TYPES = (1, 2, 7)
 """Types of values that can hold text: BYTE, ASCII and UNDEFINED."""
 _FIRST_PRIVATE = 32_768
 """Number of the first private tag. CRSs and metadata are in private tags."""
-_MAX_TEXT = 2**20
+_MAX_BYTES = 64 * 2**20
+"""Maximum length of all texts."""
 _MAX_PAGES = 256
 
 
@@ -22,6 +23,11 @@ def tiff_texts(file: BinaryIO) -> list[str] | None:
     ----------
     file : binary file
         The file. Only its header and the texts are read.
+
+    Raises
+    ------
+    OSError
+        If the texts are very long.
     """
     file.seek(0)
     start = file.read(16)
@@ -41,6 +47,7 @@ def _texts(file: BinaryIO, order: str, is_big: bool) -> Iterator[str]:
     offset_kind, count_kind, entry_size = ("Q", "Q", 20) if is_big else ("I", "H", 12)
     width = struct.calcsize(offset_kind)
     offset = _number(file, order, offset_kind, 8 if is_big else 4)
+    left = _MAX_BYTES
     for _ in range(_MAX_PAGES):
         if not offset:
             return
@@ -53,7 +60,11 @@ def _texts(file: BinaryIO, order: str, is_big: bool) -> Iterator[str]:
             if tag >= _FIRST_PRIVATE and kind in _TEXT_TYPES:
                 inline = first + position + entry_size - width
                 file.seek(inline if length <= width else _number(file, order, offset_kind, inline))
-                yield file.read(min(length, _MAX_TEXT)).decode("latin-1")
+                text = file.read(min(length, left + 1))
+                left -= len(text)
+                if left < 0:
+                    raise OSError(f"its tags hold more than {_MAX_BYTES // 2**20} MB of text")
+                yield text.decode("latin-1")
         offset = _number(file, order, offset_kind, first + count * entry_size)
 
 

@@ -1,6 +1,8 @@
-"""Paths that a CRS in a raster names are found at the start and at the end of the file, wherever blocks end."""
+"""Paths that a CRS in a raster names are found in all tags of a TIFF, and at the start and the end of other files."""
 
 from __future__ import annotations
+
+import struct
 
 import pytest
 
@@ -33,3 +35,38 @@ def test_a_file_without_paths_has_none(tmp_path):
     for name, content in {"a": b"", "b": b"x", "c": b'PARAMETERFILE["Latitude file","names_only"]'}.items():
         (tmp_path / name).write_bytes(content)
         assert path_in_raster(tmp_path / name) is None
+
+
+def tiff(*texts):
+    """Return a TIFF file with one page for each text, in the private tag 42112."""
+    content = bytearray(b"II*\0" + struct.pack("<I", 8))
+    for number, text in enumerate(texts, 1):
+        start = len(content)
+        entry = struct.pack("<HHII", 42112, 2, len(text), start + 18)
+        following = start + 18 + len(text) if number < len(texts) else 0
+        content += struct.pack("<H", 1) + entry + struct.pack("<I", following) + text
+    return bytes(content)
+
+
+@pytest.mark.parametrize("texts", [(WKT,), (b"x" * (PART + 10) + WKT + b"x" * PART,), (b"x", b"y", WKT)])
+def test_a_path_is_found_in_the_tags_of_a_tiff(texts, tmp_path):
+    path = tmp_path / "grid.tif"
+    path.write_bytes(tiff(*texts) + b"x" * (2 * PART))
+    assert path_in_raster(path) == "/tmp/a.gsb"
+
+
+def test_cells_of_a_tiff_are_not_searched(tmp_path):
+    path = tmp_path / "grid.tif"
+    path.write_bytes(tiff(b"x") + WKT)
+    assert path_in_raster(path) is None
+
+
+def test_a_tiff_with_very_long_texts_is_refused(tmp_path):
+    path = tmp_path / "grid.tif"
+    text = b"x" * 2**20
+    content = bytearray(tiff(text))
+    entry = content[10:22]
+    content[8:10] = struct.pack("<H", 100)  # a hundred tags with the same text
+    path.write_bytes(content[:10] + entry * 100 + bytes(4) + text)
+    with pytest.raises(OSError, match="its tags hold more than 64 MB of text"):
+        path_in_raster(path)
