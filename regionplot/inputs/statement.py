@@ -141,8 +141,8 @@ class StatementPipe:
                 with suppress(OSError):  # the parent has closed the pipe
                     self._writer.write(text.encode())
 
-    def start(self) -> None:
-        """Leave the pipe's end for writing to the child. Called in the parent after the child has started."""
+    def close_writer(self) -> None:
+        """Close the end for writing. Called in the parent after the child has started."""
         self._writer.close()
 
     def receive(self, path: Path) -> Statement | None:
@@ -163,7 +163,7 @@ class StatementPipe:
         return self._received[0]
 
     def close(self) -> None:
-        """Close the pipe in the parent."""
+        """Close the end for reading. Called in the parent."""
         self._reader.close()
 
 

@@ -134,8 +134,13 @@ class EarlyCells(NamedTuple):
         memory = mmap.mmap(-1, record.window.cells * dtype.itemsize)
         codes = np.frombuffer(memory, dtype).reshape(record.window.height, record.window.width)
         pipe = StatementPipe()
-        finish = start_reading(lambda: _read(record, codes, pipe), record.band.path, RasterError)
-        pipe.start()
+        try:
+            finish = start_reading(lambda: _read(record, codes, pipe), record.band.path, RasterError)
+        except BaseException:
+            pipe.close()
+            raise
+        finally:
+            pipe.close_writer()
         return cls(record, codes, finish, pipe)
 
     def are_complete(self, band: StoredBand) -> bool:

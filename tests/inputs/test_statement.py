@@ -34,7 +34,7 @@ def sent(path: Path) -> StatementPipe:
     """Return a pipe through which a statement was sent. This process is sender and receiver."""
     pipe = StatementPipe()
     pipe.send(path)
-    pipe.start()
+    pipe.close_writer()
     return pipe
 
 
@@ -169,6 +169,6 @@ def test_a_child_that_cannot_open_the_file_sends_nothing(tmp_path) -> None:
 
 def test_a_process_without_a_child_sends_nothing(write_raster) -> None:
     pipe = StatementPipe()
-    pipe.start()
+    pipe.close_writer()
     pipe.send(write_raster(VALUES))
     assert pipe.receive(Path("grid.tif")) is None
