@@ -26,7 +26,8 @@ from regionplot.inputs.profile import raster_profile
 from regionplot.inputs.reading import fingerprint_of
 from regionplot.system.guard import reading
 
-_MAX_BANDS = 16
+_DRIVER = "GTiff"
+_MAX_BANDS = 32
 _VALUES = ("dtypes", "nodatavals", "scales", "offsets", "units", "descriptions", "block_shapes")
 """Properties with one plain value for each band."""
 _NAMESPACES = (None, "IMAGE_STRUCTURE")
@@ -47,7 +48,7 @@ def statement_of(path: Path) -> str | None:
     with opened(path) as dataset:
         kinds = [kind.name for kind in dataset.colorinterp]
         is_special = "palette" in kinds or dataset.gcps[0] or dataset.rpcs or dataset.subdatasets
-        if is_special or dataset.driver != "GTiff" or dataset.count > _MAX_BANDS:
+        if is_special or dataset.driver != _DRIVER or dataset.count > _MAX_BANDS:
             return None
         bands = (0, *dataset.indexes)
         values = {
@@ -67,10 +68,22 @@ def statement_of(path: Path) -> str | None:
     return json.dumps(values)
 
 
+def can_be_stated(profile: str) -> bool:
+    """Return True if there are statements about files with a profile, unless their metadata are very long.
+
+    Parameters
+    ----------
+    profile : str
+        Text that `inputs.profile` returned for such a file.
+    """
+    values = json.loads(profile)
+    return values["driver"] == _DRIVER and values["shape"][0] <= _MAX_BANDS and "palette" not in values["colorinterp"]
+
+
 class StatedDataset:
     """The properties and tags of an open GeoTIFF file that a statement contains, as rasterio returns them."""
 
-    driver = "GTiff"
+    driver = _DRIVER
     gcps: tuple[list[object], None] = ([], None)
     rpcs = None
     subdatasets: tuple[str, ...] = ()

@@ -11,7 +11,6 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,11 +27,10 @@ from regionplot.geo.known_positions import (
     positions_from,
 )
 from regionplot.geo.mesh import Floats
-from regionplot.inputs.packing import Packing
-from regionplot.inputs.source import StoredBand
+from regionplot.runs.child_cells import WantedCells
 from regionplot.runs.digest_basis import DigestBasis
+from regionplot.runs.known_band import KnownBand, band_from, band_items
 from regionplot.system.cache import ArrayCache, user_cache_folder
-from regionplot.system.files import Fingerprint
 from regionplot.writers.picture import Bytes
 
 logger = logging.getLogger(__name__)
@@ -42,20 +40,6 @@ _DIGITS = 32
 _GRAYS = 256
 Area = tuple[slice, slice]
 _DAMAGED = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
-
-
-class KnownBand(NamedTuple):
-    """The band of the raster. See `inputs.source.StoredBand`."""
-
-    path: Path
-    gdal_name: str
-    fingerprint: Fingerprint | None
-    band: int
-    dtype: np.dtype[Any]
-    has_mask: bool
-    mask_and_scale: bool
-    stored: np.dtype[Any] | None
-    packing: Packing
 
 
 class KnownPalette(NamedTuple):
@@ -121,6 +105,12 @@ class KnownDrawing(NamedTuple):
     def is_nearest(self) -> bool:
         """True if pixels are cells, so that cells are classified while they are read."""
         return self.resampling == "nearest"
+
+    @property
+    def wanted_cells(self) -> WantedCells:
+        """The cells that the maps need: their classes, or their values if they are interpolated."""
+        classifier = self.classifier if self.is_nearest else None
+        return WantedCells(self.band, self.options, self.window, classifier)
 
     @property
     def lattice(self) -> Lattice:
@@ -196,25 +186,6 @@ def _as_json(drawing: KnownDrawing) -> dict[str, Any]:
         "limits": [limits.timeout, limits.jobs_per_worker, limits.retries, limits.memory, limits.nice],
         "sheets": [[name, *_sheet_items(sheet)] for name, sheet in drawing.sheets.items()],
     }
-
-
-def band_items(band: StoredBand) -> dict[str, Any]:
-    """Return a band without its fingerprint as plain values for JSON."""
-    return {
-        "band": [str(band.path), band.gdal_name, band.band, band.dtype.str, band.has_mask, band.mask_and_scale],
-        "stored": None if band.stored is None else band.stored.str,
-        "packing": [band.packing.nodata, band.packing.scale, band.packing.offset, band.packing.missing],
-        "valid": band.packing.valid,
-    }
-
-
-def band_from(values: Mapping[str, Any]) -> KnownBand:
-    """Return the band whose values `band_items` has returned."""
-    path, gdal_name, number, dtype, has_mask, mask_and_scale = values["band"]
-    nodata, scale, offset, missing = values["packing"]
-    stored = None if values["stored"] is None else np.dtype(values["stored"])
-    packing = Packing(nodata, scale, offset, tuple(missing), tuple(values["valid"]))
-    return KnownBand(Path(path), gdal_name, None, number, np.dtype(dtype), has_mask, mask_and_scale, stored, packing)
 
 
 def _sheet_items(sheet: KnownSheet) -> list[Any]:

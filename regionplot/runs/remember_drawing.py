@@ -28,14 +28,8 @@ from regionplot.render.ink_cache import InkCache
 from regionplot.render.renderer import MapRenderer
 from regionplot.render.sheets import Style, place_on_earth
 from regionplot.runs.digests import MapDigests
-from regionplot.runs.known_drawing import (
-    KnownDrawing,
-    KnownPalette,
-    KnownSheet,
-    band_from,
-    band_items,
-    write_known_drawing,
-)
+from regionplot.runs.known_band import band_from, band_items
+from regionplot.runs.known_drawing import KnownDrawing, KnownPalette, KnownSheet, write_known_drawing
 from regionplot.runs.plausibility import can_be_for_other_data
 from regionplot.runs.report import RunReport
 from regionplot.runs.task import RenderTask

@@ -2,7 +2,7 @@
 
 ::
 
-    raster ─► strips ─► classes or values of cells ─┐
+    raster ─► child: classes or values of cells ────┐
     known drawing: positions of pixels ─────────────┼─► RepeatTask ─► Picture ─► PNG
     kept ink and frame ─────────────────────────────┘
 
@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from regionplot.colors.classifier import Codes, classify, code_type, codes_of, has_class
+from regionplot.colors.classifier import Codes, codes_of, has_class
 from regionplot.errors import RegionplotError
 from regionplot.executors.base import Task
 from regionplot.executors.choose import make_executor
@@ -33,15 +33,18 @@ from regionplot.geo.known_positions import values_at
 from regionplot.geo.region import Region
 from regionplot.inputs.gdal import opened
 from regionplot.inputs.profile import raster_profile
-from regionplot.inputs.strips import MAX_READERS, StripReader
+from regionplot.inputs.statement import statement_about
+from regionplot.inputs.strips import MAX_READERS
 from regionplot.render.ink import Ink, PaletteMaps, panel_type
 from regionplot.render.ink_files import ink_folder, read_frame, read_panel_ink, read_sheet_ink
 from regionplot.runs import store
+from regionplot.runs.child_cells import ChildCells
 from regionplot.runs.execute import execute, jobs_to_draw, report_full_disk, warn_of_new_raster
 from regionplot.runs.hints import start_hints
 from regionplot.runs.jobs import Job, MapResult, written_map
 from regionplot.runs.known import KnownRun
-from regionplot.runs.known_drawing import KnownBand, KnownDrawing, KnownSheet
+from regionplot.runs.known_band import KnownBand
+from regionplot.runs.known_drawing import KnownDrawing, KnownSheet
 from regionplot.runs.lock import locked
 from regionplot.runs.record import Redraw, RunRecord, Scope
 from regionplot.runs.report import Observer, RunReport
@@ -52,7 +55,6 @@ from regionplot.system.cache import ArrayCache
 from regionplot.system.files import Fingerprint
 from regionplot.system.memory import return_large_blocks
 from regionplot.system.stopwatch import Stopwatch
-from regionplot.system.threads import thread_pool
 from regionplot.writers.picture import DIGEST, GEOREFERENCE, SOFTWARE, TITLE, Bytes, Picture
 from regionplot.writers.png_format import encode_png
 
@@ -171,7 +173,12 @@ class RepeatedRun(NamedTuple):
 
 @contextmanager
 def repeated_run(
-    known: KnownRun, drawing: KnownDrawing, scope: Scope, redraw: Redraw, make_usual: UsualTask
+    known: KnownRun,
+    drawing: KnownDrawing,
+    child: ChildCells | None,
+    scope: Scope,
+    redraw: Redraw,
+    make_usual: UsualTask,
 ) -> Iterator[RepeatedRun | None]:
     """Lock the output folder and load the raster of a known run. Yield None if a full run is needed.
 
@@ -181,6 +188,8 @@ def repeated_run(
         A run whose inputs are unchanged, except for the cells of the raster.
     drawing : KnownDrawing
         The drawing of the run.
+    child : ChildCells or None
+        A child process that reads the cells of the drawing, within `statement_from`. None: read them in this process.
     scope, redraw : Scope, Redraw
         Policies of the run.
     make_usual : callable
@@ -196,7 +205,7 @@ def repeated_run(
     store.prepare_directory(directory)
     with locked(directory):
         watch.lap("check")
-        loaded = _loaded(drawing)
+        loaded = _loaded(drawing, child)
         watch.lap("load")
         if loaded is None:
             yield None
@@ -209,7 +218,7 @@ def repeated_run(
         yield RepeatedRun(record, RepeatTask(drawing, band, cells, maps, ink_folder(), directory, record.run, usual))
 
 
-def _loaded(drawing: KnownDrawing) -> tuple[KnownBand, NDArray[Any], PaletteMaps] | None:
+def _loaded(drawing: KnownDrawing, child: ChildCells | None) -> tuple[KnownBand, NDArray[Any], PaletteMaps] | None:
     """Return the band, its cells, and what all maps share. Return None if anything is unusual."""
     band = drawing.band._replace(fingerprint=Fingerprint.of(drawing.band.path))
     if drawing.window.cells * band.dtype.itemsize > memory_budget(drawing.memory):
@@ -219,7 +228,7 @@ def _loaded(drawing: KnownDrawing) -> tuple[KnownBand, NDArray[Any], PaletteMaps
         if frame is None:
             return None
         failpoints.failpoint("read", band.path.name)
-        cells = _read(drawing, band)
+        cells = _read(drawing, band) if child is None else _read_by(child, drawing, band)
     except (RegionplotError, OSError) as error:  # the full run reports the error
         logger.debug("a full run follows: %s", error)
         return None
@@ -243,6 +252,21 @@ def _frame_if_ink_is_kept(drawing: KnownDrawing) -> Bytes | None:
     return read_frame(folder, drawing.frame_key, drawing.size, len(drawing.palette.colors))
 
 
+def _read_by(child: ChildCells, drawing: KnownDrawing, band: KnownBand) -> NDArray[Any] | None:
+    """Return the cells that a child reads. Return None if the raster is not of the same kind, or the child fails.
+
+    Raises
+    ------
+    RasterError
+        If the child sends no statement about the raster, and this process cannot read it.
+    """
+    statement = statement_about(band.path)
+    if statement is None:
+        return _read(drawing, band)
+    is_usable = statement.profile == drawing.profile and child.are_complete(band.fingerprint)
+    return _read_only(child.cells) if is_usable else None
+
+
 def _read(drawing: KnownDrawing, band: KnownBand) -> NDArray[Any] | None:
     """Return the codes or the values of the cells. Return None if the raster is not of the same kind as before.
 
@@ -254,18 +278,12 @@ def _read(drawing: KnownDrawing, band: KnownBand) -> NDArray[Any] | None:
     with opened(band.path) as dataset:
         if raster_profile(dataset) != drawing.profile:
             return None
-    classifier, window = drawing.classifier, drawing.window
-    dtype = code_type(classifier.nodata) if drawing.is_nearest else band.dtype
-    cells = np.empty((window.height, window.width), dtype)
+    wanted = drawing.wanted_cells
+    cells = np.empty((wanted.window.height, wanted.window.width), wanted.dtype)
+    wanted.read(band, cells, MAX_READERS)
+    return _read_only(cells)
 
-    def use(area: tuple[slice, slice], values: NDArray[Any]) -> None:
-        if drawing.is_nearest:
-            classify(values, classifier, cells[area])
-        else:
-            cells[area] = values
 
-    failpoints.failpoint("cells", band.path.name)
-    with thread_pool(MAX_READERS) as pool:  # the threads end before workers are forked
-        StripReader(band, drawing.options, window, use).start(pool)()
+def _read_only(cells: NDArray[Any]) -> NDArray[Any]:
     cells.flags.writeable = False
     return cells

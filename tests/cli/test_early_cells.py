@@ -12,7 +12,7 @@ from known_folder import draw_once, use_cache, write_cells
 from test_repeated_runs import LOGGED, TABLE, cells, settings, write_inputs
 
 from regionplot.errors import RasterError
-from regionplot.runs import early_cells
+from regionplot.runs import child_cells
 
 pytestmark = pytest.mark.usefixtures("read_in_process", "draw_in_process")
 NEW_TABLE = "name,west,east,south,north,title\nd,-90,-70,25,40,D\ne,-99,-75,11,35,E\n"
@@ -31,7 +31,7 @@ def folder(tmp_path, drawn, monkeypatch):
     A fork of the process of the tests takes longer than reading a small raster.
     """
     use_cache(write_inputs(tmp_path), drawn, monkeypatch)
-    monkeypatch.setattr(early_cells, "can_fork", lambda: True)
+    monkeypatch.setattr(child_cells, "can_fork", lambda: True)
     return tmp_path
 
 
@@ -39,9 +39,9 @@ def folder(tmp_path, drawn, monkeypatch):
 def run(run_command, folder, monkeypatch):
     """Return a function that runs the command. It returns the results of child processes that were used."""
     used = []
-    complete = early_cells.EarlyCells.are_complete
+    complete = child_cells.ChildCells.are_complete
     monkeypatch.setattr(
-        early_cells.EarlyCells, "are_complete", lambda self, band: used.append(complete(self, band)) or used[-1]
+        child_cells.ChildCells, "are_complete", lambda self, band: used.append(complete(self, band)) or used[-1]
     )
 
     def run(*arguments):
@@ -60,7 +60,7 @@ def usually(run, folder):
     def usually():
         shutil.rmtree(folder / "output")
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(early_cells, "can_fork", lambda: False)
+            patch.setattr(child_cells, "can_fork", lambda: False)
             assert run() == []
         return new_maps(folder)
 
@@ -123,11 +123,11 @@ def test_a_child_that_fails_changes_nothing(run, usually, folder, monkeypatch):
     assert run() == []
     (folder / "regions.csv").write_text(NEW_TABLE)
 
-    def fail(_, codes, _pipe):
+    def fail(_, _threads, codes, _pipe):
         codes.fill(1)
         raise RasterError("the disk is on fire")
 
-    monkeypatch.setattr(early_cells, "_read", fail)
+    monkeypatch.setattr(child_cells, "_read", fail)
     assert run() == [False]
     assert "fire" not in run.result.stderr
     assert new_maps(folder) == usually()
@@ -136,15 +136,15 @@ def test_a_child_that_fails_changes_nothing(run, usually, folder, monkeypatch):
 def test_a_raster_that_is_replaced_after_the_child_has_read_it_is_read_again(run, usually, folder, monkeypatch):
     assert run() == []
     (folder / "regions.csv").write_text(NEW_TABLE)
-    start = early_cells.EarlyCells.start.__func__
+    start = child_cells.ChildCells._start.__func__
 
-    def replaced(cls, record):
-        early = start(cls, record)
+    def replaced(cls, *wanted):
+        early = start(cls, *wanted)
         result = early.finish()
         rewritten(folder, cells(500))
         return early._replace(finish=lambda: result)
 
-    monkeypatch.setattr(early_cells.EarlyCells, "start", classmethod(replaced))
+    monkeypatch.setattr(child_cells.ChildCells, "_start", classmethod(replaced))
     assert run() == [False]
     monkeypatch.undo()
     assert new_maps(folder) == usually()
@@ -170,17 +170,17 @@ def test_runs_without_classified_cells_or_cache_write_no_record(text, run, folde
 COMMAND = """
 import os, signal, sys
 from regionplot.cli import commands
-from regionplot.runs import early_cells
+from regionplot.runs import child_cells
 
-complete = early_cells.EarlyCells.are_complete
-early_cells.EarlyCells.are_complete = lambda *both: print("complete:", found := complete(*both)) or found
+complete = child_cells.ChildCells.are_complete
+child_cells.ChildCells.are_complete = lambda *both: print("complete:", found := complete(*both)) or found
 """
 RUN = "sys.exit(commands.run(sys.argv[1:]))"
 
 
 @pytest.mark.parametrize(
     ("change", "is_complete"),
-    [("", True), ("early_cells._read = lambda *_: os.kill(os.getpid(), signal.SIGSEGV)\n", False)],
+    [("", True), ("child_cells._read = lambda *_: os.kill(os.getpid(), signal.SIGSEGV)\n", False)],
     ids=["reads", "crashes"],
 )
 def test_a_child_process_reads_the_cells(change, is_complete, start_command, folder):

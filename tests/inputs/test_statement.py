@@ -128,7 +128,7 @@ UNSTATED = {
         write(VALUES.astype(np.uint8)), lambda file: file.write_colormap(1, {1: (255, 0, 0, 255)})
     ),
     "control points": lambda write: changed(write(VALUES, Affine.identity()), with_control_points),
-    "many bands": lambda write: write(np.stack([VALUES] * 17)),
+    "many bands": lambda write: write(np.stack([VALUES] * 33)),
     "no GeoTIFF": lambda write: write(VALUES, name="grid.img", driver="HFA"),
 }
 
