@@ -198,3 +198,41 @@ def test_a_child_process_reads_the_cells(change, is_complete, start_command, fol
     assert run(NEW_TABLE, "", "--no-cache", "--output", "usual") == ("", "", 0)
     assert maps == [path.read_bytes() for path in sorted(folder.glob("usual/[de].png"))]
     assert len(maps) == 2
+
+
+REPEATED = """
+import os, signal, sys
+from regionplot.cli import commands
+from regionplot.runs import child_cells, identity, repeat
+
+identity.MIN_AGE = 0  # the inputs may be new
+read = repeat._read_by
+repeat._read_by = lambda *inputs: print("cells:", (found := read(*inputs)) is not None) or found
+"""
+
+
+@pytest.mark.parametrize("resampling", ["nearest", "bilinear"])
+@pytest.mark.parametrize(
+    ("change", "output"),
+    [
+        ("", "cells: True\n"),
+        ("child_cells._read = lambda *_: os.kill(os.getpid(), signal.SIGSEGV)\n", "cells: True\n"),
+        ("child_cells.WantedCells.read = lambda *_: 1 / 0\n", "cells: False\n"),
+    ],
+    ids=["reads", "crashes, so the run reads", "fails, so a full run follows"],
+)
+def test_a_child_process_reads_the_cells_of_a_repeated_run(resampling, change, output, start_command, folder):
+    (folder / "regionplot.toml").write_text(settings(more=f"resampling = '{resampling}'"))
+
+    def run(code, *options):
+        (folder / "command.py").write_text(REPEATED + code + RUN)
+        with start_command(folder, "-q", "regions.csv", *options, script=folder / "command.py") as command:
+            return *command.communicate(timeout=60), command.wait()
+
+    assert run("") == ("", "", 0)
+    rewritten(folder, cells(500).astype(np.float32))
+    assert run(change)[0] == output
+    maps = [path.read_bytes() for path in sorted(folder.glob("output/*.png"))]
+    assert run("", "--no-cache", "--output", "usual") == ("", "", 0)
+    assert maps == [path.read_bytes() for path in sorted(folder.glob("usual/*.png"))]
+    assert len(maps) == 3
