@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 _MAX_BYTES = 2**30
 """Maximum size of the folder: about 4000 to 10,000 maps of 1400 x 900 pixels. If the maps of a run need
 more, the least recently used ink is removed before the next run can use it."""
-_WRITES_PER_TRIM = 256
+_WRITES_PER_TRIM = 1024
 
 
 def ink_folder() -> ArrayCache:
