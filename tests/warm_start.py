@@ -257,6 +257,17 @@ def _keep_imports() -> None:
         library_version(library)
 
 
+def _keep_settings() -> None:
+    """Build the classes of the settings, and register the drivers of GDAL. Each command would do so at first use."""
+    import rasterio
+
+    from regionplot.settings.loading import read_config
+
+    read_config({"raster": {"path": "sample:relief"}})
+    with rasterio.Env():
+        pass
+
+
 def _serve(requests: socket.socket) -> None:
     """Start a command for each request, and report each end, until the tests close their side."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # commands whose tests crash them leave no core files
@@ -337,6 +348,7 @@ if __name__ == "__main__":
     _keep_versions()
     if "regionplot" in sys.modules:
         _keep_imports()
+        _keep_settings()
     gc.collect()
     gc.freeze()
     with socket.socket(fileno=int(sys.argv[1])) as control:
