@@ -19,6 +19,7 @@ from unittest import mock
 import hypothesis
 import numpy as np
 import pytest
+import server_spawn
 from affine import Affine
 from loggers import fresh_logging
 from numpy.typing import NDArray
@@ -284,6 +285,15 @@ def draw_in_process(request: pytest.FixtureRequest) -> Iterator[pytest.MonkeyPat
         if "fork" not in map(str, request.node.callspec.params.values() if hasattr(request.node, "callspec") else ()):
             patch.setattr(ForkExecutor, "run", SerialExecutor.run)
         yield patch
+
+
+@pytest.fixture
+def spawn_from_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `spawn` start its processes from the forkserver, without the time of their imports; see `server_spawn`.
+
+    Tests of libraries that a process imports, and the contract of executors, use new interpreters.
+    """
+    server_spawn.spawn_from_server(monkeypatch)
 
 
 @pytest.fixture

@@ -86,6 +86,7 @@ def test_the_table_holds_the_numbers_of_numpy(config) -> None:
 
 
 @pytest.mark.parametrize("method", ["serial", "fork", "threads", "spawn"])
+@pytest.mark.usefixtures("spawn_from_server")
 def test_the_table_is_complete_if_maps_are_unchanged(method: str, config) -> None:
     if executor_class(method).unavailable():
         pytest.skip("not here")
