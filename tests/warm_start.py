@@ -337,6 +337,10 @@ def _run(request: Mapping[str, object], descriptors: Sequence[int], sockets: Seq
     except SystemExit as end:
         sys.stdout.flush()
         os._exit(end.code if isinstance(end.code, int) else 1)
+    except KeyboardInterrupt:  # the interpreter ends by the signal
+        traceback.print_exc()
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGINT)
     except BaseException:
         traceback.print_exc()
     os._exit(1)
