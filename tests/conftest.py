@@ -9,7 +9,7 @@ import multiprocessing
 import os
 import re
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import chdir
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from unittest import mock
 import hypothesis
 import numpy as np
 import pytest
+import server_spawn
 from affine import Affine
 from loggers import fresh_logging
 from numpy.typing import NDArray
@@ -108,6 +109,15 @@ _SLOW_WORDS = ("all_start_methods", "dask", "spawned")
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     """Return the number of parallel workers: one more than cores, because many slow tests wait for a timeout."""
     return None if config.option.markexpr else len(os.sched_getaffinity(0)) + 1
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collect_file(file_path: Path) -> Generator[None, list[pytest.Collector], list[pytest.Collector]]:
+    """Look for doctests only in test modules with a prompt. In each process, the search takes half a second."""
+    found = yield
+    if file_path.suffix == ".py" and ">>>" not in file_path.read_text(encoding="utf-8"):
+        return [collector for collector in found if type(collector) is pytest.Module]
+    return found
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -275,6 +285,15 @@ def draw_in_process(request: pytest.FixtureRequest) -> Iterator[pytest.MonkeyPat
         if "fork" not in map(str, request.node.callspec.params.values() if hasattr(request.node, "callspec") else ()):
             patch.setattr(ForkExecutor, "run", SerialExecutor.run)
         yield patch
+
+
+@pytest.fixture
+def spawn_from_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `spawn` start its processes from the forkserver, without the time of their imports; see `server_spawn`.
+
+    Tests of libraries that a process imports, and the contract of executors, use new interpreters.
+    """
+    server_spawn.spawn_from_server(monkeypatch)
 
 
 @pytest.fixture

@@ -2,12 +2,14 @@
 
 ``forked_python.py PROGRAM [ARGUMENT ...]`` runs a program that starts further programs with `subprocess` and
 `sys.executable`. Such a program is forked instead of executed. Its process has streams, an environment, a working
-directory and an exit status of its own. Other commands, such as those of other interpreters, are executed.
+directory and an exit status of its own. So are the processes that `multiprocessing` spawns: they get their pickled
+target, but do not import the libraries again. Other commands, such as those of other interpreters, are executed.
 """
 
 from __future__ import annotations
 
 import atexit
+import multiprocessing.util
 import os
 import runpy
 import subprocess
@@ -16,6 +18,8 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
+
+_MOST_DESCRIPTORS = os.sysconf("SC_OPEN_MAX")
 
 
 class ForkedPopen(subprocess.Popen):
@@ -34,6 +38,23 @@ class ForkedPopen(subprocess.Popen):
             _become([str(arg) for arg in args[1:]], [in_read, out_write, err_write], folder, environment)
         self._child_created = True
         self._close_pipe_fds(in_read, in_write, out_read, out_write, err_read, err_write)
+
+
+_execute = multiprocessing.util.spawnv_passfds
+
+
+def spawn_forked(path: str, args: Sequence[str], passed: Sequence[int]) -> int:
+    """Start a process of `multiprocessing` as a fork; like `spawnv_passfds`, it inherits only some descriptors."""
+    if args[-1] != "--multiprocessing-fork":
+        return _execute(path, args, passed)
+    sys.stdout.flush()
+    pid = os.fork()
+    if not pid:
+        kept = sorted({0, 1, 2, *passed})
+        for low, high in zip(kept, [*kept[1:], _MOST_DESCRIPTORS], strict=True):
+            os.closerange(low + 1, high)
+        _become(list(args[args.index("-c") :]), [], None, None)
+    return pid
 
 
 def _become(arguments: list[str], streams: Sequence[int], folder: Any, environment: Any) -> NoReturn:
@@ -80,4 +101,5 @@ def run_program(arguments: list[str]) -> None:
 
 if __name__ == "__main__":
     subprocess.Popen = ForkedPopen  # type: ignore[misc]
+    multiprocessing.util.spawnv_passfds = spawn_forked
     _become(sys.argv[1:], [], None, None)

@@ -6,7 +6,6 @@ import importlib
 import math
 import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 from typing import ClassVar
@@ -206,14 +205,11 @@ class TestBrokenPeers:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)  # it starts nine processes
-def test_the_scaling_benchmark_measures_a_cluster_and_simulates_larger_ones():
+def test_the_scaling_benchmark_measures_a_cluster_and_simulates_larger_ones(run):
     for module in ("distributed", "moto", "boto3"):
         pytest.importorskip(module)
-    command = [sys.executable, str(FOLDER / "scaling.py"), "--small"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=230, check=False)
-    assert done.returncode == 0, done.stderr
-    kinds = re.findall(r"^(\w+(?:, \w+ regions| COG)) +" + r"([\d.]+) +" * 4 + r"([\d.]+)$", done.stdout, re.MULTILINE)
+    printed = run("scaling.py")
+    kinds = re.findall(r"^(\w+(?:, \w+ regions| COG)) +" + r"([\d.]+) +" * 4 + r"([\d.]+)$", printed, re.MULTILINE)
     assert [kind for kind, *_ in kinds] == [
         "plain, new regions",
         "plain, known regions",
@@ -222,6 +218,6 @@ def test_the_scaling_benchmark_measures_a_cluster_and_simulates_larger_ones():
         "remote COG",
     ]
     assert all(float(number) > 0 for _, *numbers in kinds for number in numbers)
-    compared = re.findall(r"^ +([124]) +([\d.]+) +([\d.]+) +[+-]\d+%$", done.stdout, re.MULTILINE)
+    compared = re.findall(r"^ +([124]) +([\d.]+) +([\d.]+) +[+-]\d+%$", printed, re.MULTILINE)
     assert [workers for workers, *_ in compared] == ["4", "2", "1"]
-    assert "maps drawn twice" in done.stdout
+    assert "maps drawn twice" in printed

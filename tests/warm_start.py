@@ -257,6 +257,17 @@ def _keep_imports() -> None:
         library_version(library)
 
 
+def _keep_settings() -> None:
+    """Build the classes of the settings, and register the drivers of GDAL. Each command would do so at first use."""
+    import rasterio
+
+    from regionplot.settings.loading import read_config
+
+    read_config({"raster": {"path": "sample:relief"}})
+    with rasterio.Env():
+        pass
+
+
 def _serve(requests: socket.socket) -> None:
     """Start a command for each request, and report each end, until the tests close their side."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # commands whose tests crash them leave no core files
@@ -326,6 +337,10 @@ def _run(request: Mapping[str, object], descriptors: Sequence[int], sockets: Seq
     except SystemExit as end:
         sys.stdout.flush()
         os._exit(end.code if isinstance(end.code, int) else 1)
+    except KeyboardInterrupt:  # the interpreter ends by the signal
+        traceback.print_exc()
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGINT)
     except BaseException:
         traceback.print_exc()
     os._exit(1)
@@ -337,6 +352,7 @@ if __name__ == "__main__":
     _keep_versions()
     if "regionplot" in sys.modules:
         _keep_imports()
+        _keep_settings()
     gc.collect()
     gc.freeze()
     with socket.socket(fileno=int(sys.argv[1])) as control:

@@ -214,13 +214,11 @@ if __name__ == "__main__":
 
 
 @pytest.mark.parametrize("executor", ["serial", "fork", "forkserver"])
-def test_ctrl_c_ends_the_run(grid_file, target, tmp_path_factory, executor):
-    folder, environment = tmp_path_factory.mktemp("workers"), {**os.environ, "PYTHONPATH": "."}
+def test_ctrl_c_ends_the_run(start_command, grid_file, target, tmp_path_factory, executor):
+    folder = tmp_path_factory.mktemp("workers")
     script = folder.with_suffix(".py")
-    script.write_text(WAITING)
-    environment["PYTHONPATH"] = str(Path(__file__).parent)
-    command = [sys.executable, script, grid_file, target, folder, executor]
-    run = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    script.write_text(f"import sys\nsys.path.insert(0, {str(Path(__file__).parent)!r})\n{WAITING}")
+    run = start_command(folder, grid_file, target, folder, executor, script=script)
     expected = 1 if executor == "serial" else 2
     while len(list(folder.iterdir())) < expected:
         assert run.poll() is None, run.stderr.read()

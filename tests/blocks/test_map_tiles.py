@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import pickle
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -179,11 +177,11 @@ if __name__ == "__main__":
 """
 
 
-def started(tmp_path, executor):
+def started(start_command, tmp_path, executor):
     """Start a program that hangs in the function, and wait until the function has written an incomplete result."""
     program = tmp_path / "program.py"
     program.write_text(PROGRAM.format(folder=str(Path(functions.__file__).parent), executor=executor))
-    process = subprocess.Popen([sys.executable, program], cwd=tmp_path, stderr=subprocess.PIPE)
+    process = start_command(tmp_path, script=program)
     end = time.monotonic() + 60
     while not list(tmp_path.glob(".out.tif.*.tmp/results/.*.tmp/*/*")):
         assert process.poll() is None, process.stderr.read()
@@ -195,9 +193,9 @@ def started(tmp_path, executor):
 @pytest.mark.usefixtures("grid_file")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 @pytest.mark.parametrize("executor", ["serial", "fork"])
-def test_a_signal_leaves_no_temporary_file(tmp_path, number, executor):
+def test_a_signal_leaves_no_temporary_file(start_command, tmp_path, number, executor):
     (tmp_path / "out.tif").write_bytes(b"old")
-    process = started(tmp_path, executor)
+    process = started(start_command, tmp_path, executor)
     process.send_signal(number)
     process.communicate(timeout=60)
     assert process.returncode == -number
@@ -205,8 +203,8 @@ def test_a_signal_leaves_no_temporary_file(tmp_path, number, executor):
     assert (tmp_path / "out.tif").read_bytes() == b"old"
 
 
-def test_the_next_call_removes_the_files_of_a_killed_program(grid_file, tmp_path):
-    process = started(tmp_path, "serial")
+def test_the_next_call_removes_the_files_of_a_killed_program(start_command, grid_file, tmp_path):
+    process = started(start_command, tmp_path, "serial")
     process.kill()
     process.communicate(timeout=60)
     assert list(tmp_path.glob(".out.tif.*"))

@@ -118,6 +118,12 @@ def run(cold: tuple[Path, Imports], light_process: WarmProcess) -> Callable[...,
     return functools.partial(draw, cold[0], light_process)
 
 
+@pytest.fixture
+def fill_cache(cold: tuple[Path, Imports], warm_process: WarmProcess) -> Callable[..., Imports]:
+    """Return a function that draws as `run` does, so that the next run finds the cache filled. Imports are done."""
+    return functools.partial(draw, cold[0], warm_process)
+
+
 def test_a_first_run_imports_the_libraries_for_vectors_once(cold: tuple[Path, Imports]) -> None:
     _, imports = cold
     assert (imports.large, imports.in_children) == ({"pandas", "pyogrio"}, set())
@@ -194,15 +200,15 @@ def test_a_new_region_needs_matplotlib_only_for_an_unusual_title(name: str, need
 @pytest.mark.parametrize(
     "sections", [{"output": "png.mode = 'rgb'"}, {"colors": ""}, {"colors": "diverging = 1500"}], ids=str
 )
-def test_rgb_maps_with_a_known_frame_do_not_need_matplotlib(sections: dict[str, str], run) -> None:
-    run(**sections)
+def test_rgb_maps_with_a_known_frame_do_not_need_matplotlib(sections: dict[str, str], run, fill_cache) -> None:
+    fill_cache(**sections)
     imports = run(**sections)
     assert not uses_matplotlib(imports.all)
     assert not imports.in_children
 
 
-def test_norms_of_matplotlib_are_imported_before_the_fork(run) -> None:
-    run(colors="norm = 'log'")
+def test_norms_of_matplotlib_are_imported_before_the_fork(run, fill_cache) -> None:
+    fill_cache(colors="norm = 'log'")
     imports = run(colors="norm = 'log'")
     assert "matplotlib.colors" in imports.all
     assert "matplotlib.figure" not in imports.all
@@ -256,8 +262,8 @@ def test_raster_steps_import_the_libraries_of_their_own_step(run, step: str, nee
     assert run(options=prepare).large == needed
 
 
-def test_a_projection_of_cartopy_needs_cartopy(run) -> None:
-    run(map='projection = "Robinson"')  # puts the layer into the cache
+def test_a_projection_of_cartopy_needs_cartopy(run, fill_cache) -> None:
+    fill_cache(map='projection = "Robinson"')
     assert run(map='projection = "Robinson"').large == {"cartopy"}
 
 

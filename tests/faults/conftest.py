@@ -50,15 +50,15 @@ class Place:
             ["--times", str(times)] if times else []
         )
         words = [*injected, "--log", "strikes", "--", "regions.csv", *arguments]
-        if limit or "start_method" in run:
-            self.started.append(self._start_python(limit or "-c 0", words))
+        if limit:
+            self.started.append(self._start_python(limit, words))
         else:
             self.started.append(self.warm_process.start(self.folder, *words, script=COMMAND))
         self.session = self.started[-1].pid
         return self.started[-1]
 
     def _start_python(self, limit: str, words: list[object]) -> subprocess.Popen[str]:
-        """Start the command with a new interpreter, for limits that count from its start and for spawned workers."""
+        """Start the command with a new interpreter, for limits that count from its start."""
         return subprocess.Popen(
             ["sh", "-c", f'ulimit {limit} && exec "$@"', "sh", sys.executable, COMMAND, *map(str, words)],
             cwd=self.folder, text=True, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,

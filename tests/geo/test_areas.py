@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +49,8 @@ PROJECTIONS = [
 LIKE_OTHERS = {"EPSG:32733", "EPSG:32601", "EPSG:5514", "TransverseMercator", PROJECTIONS[18]}
 """Projections whose seams have the form of those of another conic, transverse or oblique Mercator projection."""
 WORLD = box(-180, -90, 180, 90)
+COUNT = 3000
+"""Number of points of the earth that are compared."""
 Array = NDArray[Any]
 NEAR = 0.4
 """Degrees. Points this near to a border, or to a seam of the projection, are not compared."""
@@ -58,6 +62,7 @@ def crs_of(projection: str) -> pyproj.CRS:
     return crs
 
 
+@cache
 def continents() -> Array:
     """Return stars all over the world, some with a hole, and bands at the poles. Most seams cross several stars."""
     generator = np.random.default_rng(2)
@@ -70,13 +75,58 @@ def continents() -> Array:
             star = Polygon(np.clip(shell, (-180, -85), (180, 85)))
             found.append(star.difference(star.centroid.buffer(1.5)) if longitude % 60 else star)
     found += [box(-180, -90, 180, -75), box(-180, 84, 180, 90)]
-    return np.array(found, dtype=object)
+    polygons = np.array(found, dtype=object)
+    polygons.flags.writeable = False
+    return polygons
 
 
+@cache
 def sphere_points(count: int) -> Array:
     generator = np.random.default_rng(3)
     latitudes = np.degrees(np.arcsin(generator.uniform(-1, 1, count)))
-    return np.column_stack([generator.uniform(-180, 180, count), latitudes])
+    points = np.column_stack([generator.uniform(-180, 180, count), latitudes])
+    points.flags.writeable = False
+    return points
+
+
+@dataclass(frozen=True)
+class Truth:
+    """Points of the earth that are not near the border of an area, and those of them that are in the area."""
+
+    points: Array
+    inside: Array
+
+    @classmethod
+    def of(cls, polygons: Array) -> Truth:
+        points, area = sphere_points(COUNT), shapely.union_all(polygons)
+        edge = shapely.boundary(area)
+        shapely.prepare([edge, area])
+        points = points[~shapely.dwithin(edge, shapely.points(points), NEAR)]
+        return cls(points, shapely.contains_xy(area, points))
+
+
+@cache
+def truths() -> tuple[Array, Truth, Truth, Truth]:
+    """Return the sea as one polygon, and the truth about the continents, the sea and the whole world."""
+    land = continents()
+    sea = np.array([WORLD.difference(shapely.union_all(land))])
+    return sea, Truth.of(land), Truth.of(sea), Truth.of(np.array([WORLD]))
+
+
+@cache
+def inhabited() -> tuple[Array, Truth]:
+    """Return the continents without the polar ones, and the truth about them."""
+    land = continents()[:-2]
+    land = land[shapely.bounds(land)[:, 1] > -75]
+    return land, Truth.of(land)
+
+
+@cache
+def countries(folder: Path) -> tuple[Array, Truth]:
+    """Return the countries of the earth, and the truth about them."""
+    found = shapely.from_wkb(pyogrio.raw.read(folder / "countries.shp", columns=[])[2])
+    land = shapely.make_valid(shapely.get_parts(found))
+    return land, Truth.of(land)
 
 
 def far_from_seams(points: Array, crs: pyproj.CRS) -> Array:
@@ -105,16 +155,13 @@ def is_inside(polygons: Array, points: Array) -> Array:
     return found
 
 
-def wrong_points(polygons: Array, projected: Array, crs: pyproj.CRS, count: int = 3000) -> Array:
+def wrong_points(truth: Truth, projected: Array, crs: pyproj.CRS) -> Array:
     """Return the points, in degrees, that are in one of the projected polygons only, or in the polygons only."""
-    points = sphere_points(count)
-    area = shapely.union_all(polygons)
-    edge = shapely.boundary(area)
-    shapely.prepare([edge, area])
-    points = points[~shapely.dwithin(edge, shapely.points(points), NEAR) & far_from_seams(points, crs)]
-    assert len(points) > count / 6
+    is_known = far_from_seams(truth.points, crs)
+    points, inside = truth.points[is_known], truth.inside[is_known]
+    assert len(points) > COUNT / 6
     found = is_inside(projected, np.column_stack(transformer(LONLAT, crs).transform(*points.T)))
-    return np.asarray(points[found != shapely.contains_xy(area, points)])
+    return np.asarray(points[found != inside])
 
 
 def filled_outside(projected: Array, crs: pyproj.CRS) -> Array:
@@ -138,24 +185,22 @@ def filled_outside(projected: Array, crs: pyproj.CRS) -> Array:
 @pytest.mark.parametrize("projection", PROJECTIONS)
 def test_exactly_the_land_or_the_sea_or_the_whole_world_is_filled(projection: str) -> None:
     crs, land = crs_of(projection), continents()
-    sea = np.array([WORLD.difference(shapely.union_all(land))])
+    sea, of_land, of_sea, of_world = truths()
     on_map = [project_polygons(polygons, LONLAT, crs) for polygons in (land, sea)]
-    assert not len(wrong_points(land, on_map[0], crs))
-    assert not len(wrong_points(sea, on_map[1], crs))
+    assert not len(wrong_points(of_land, on_map[0], crs))
+    assert not len(wrong_points(of_sea, on_map[1], crs))
     assert not len(filled_outside(np.concatenate(on_map), crs))
     if projection not in LIKE_OTHERS:
-        world = np.array([WORLD])
-        filled = project_polygons(world, LONLAT, crs)
-        assert not len(wrong_points(world, filled, crs))
+        filled = project_polygons(np.array([WORLD]), LONLAT, crs)
+        assert not len(wrong_points(of_world, filled, crs))
         assert not len(filled_outside(filled, crs))
 
 
 @pytest.mark.parametrize("projection", ["EPSG:32623", ROTATED])
 def test_real_countries_and_oceans_are_filled_point_by_point(shared_data_folder: Path, projection: str) -> None:
     crs = crs_of(projection)
-    countries = shapely.from_wkb(pyogrio.raw.read(shared_data_folder / "countries.shp", columns=[])[2])
-    land = shapely.make_valid(shapely.get_parts(countries))
-    assert not len(wrong_points(land, project_polygons(land, LONLAT, crs), crs))
+    land, truth = countries(shared_data_folder)
+    assert not len(wrong_points(truth, project_polygons(land, LONLAT, crs), crs))
 
 
 @pytest.mark.parametrize(("source", "projection"), [
@@ -165,11 +210,10 @@ def test_real_countries_and_oceans_are_filled_point_by_point(shared_data_folder:
     ("+proj=eqc", "+proj=ortho +lat_0=40 +lon_0=-100"),
 ])  # fmt: skip
 def test_polygons_in_a_projected_crs_are_cut_at_the_seams_of_both_projections(source: str, projection: str) -> None:
-    land = continents()[:-2]
-    land = land[shapely.bounds(land)[:, 1] > -75]
+    land, truth = inhabited()
     target, operation = crs_of(projection), transformer(LONLAT, crs_of(source))
     there = shapely.transform(shapely.segmentize(land, 0.2), lambda p: np.column_stack(operation.transform(*p.T)))
-    assert not len(wrong_points(land, project_polygons(there, crs_of(source), target), target))
+    assert not len(wrong_points(truth, project_polygons(there, crs_of(source), target), target))
 
 
 @pytest.mark.parametrize("projection", ["EPSG:4326", "EPSG:3857", "ESRI:54030", "EPSG:32633"])

@@ -6,11 +6,10 @@ import json
 import os
 import re
 from itertools import count
-from pathlib import Path
 
-import jsonschema
 import numpy as np
 import pytest
+from manifest_schema import check_manifest
 from PIL import Image
 
 from regionplot.errors import ConfigError
@@ -23,7 +22,6 @@ pytestmark = pytest.mark.usefixtures("read_in_process", "draw_in_process")
 WEST = Region("west", Extent(-99, -91, 35, 45), origin="regions.csv:2")
 EAST = Region("east", Extent(-89, -81, 35, 45), origin="regions.csv:3")
 REGIONS = [WEST, EAST]
-SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "manifest.schema.json").read_text())
 TIMES = count(1_700_000_000, 60)
 """Times of the last write. Each raster has another one, whatever the resolution of the file system."""
 
@@ -69,7 +67,7 @@ def manifest(tmp_path):
 
     def read(folder="maps"):
         document = json.loads((tmp_path / folder / "manifest.json").read_text())
-        jsonschema.validate(document, SCHEMA)
+        check_manifest(document)
         return {entry["file"]: entry for entry in document["regions"]}
 
     return read

@@ -8,9 +8,9 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-import jsonschema
 import numpy as np
 import pytest
+from manifest_schema import check_manifest
 
 from regionplot.errors import ConfigError
 from regionplot.geo.extent import Extent
@@ -21,7 +21,6 @@ from regionplot.system.programs import run_program
 
 EAST = Region("$(touch hacked); `x`", Extent(-84.5, -75.3, 33.8, 36.7), title="; rm -rf", origin="r.csv:2")
 OUTSIDE = Region("outside", Extent(100, 110, -30, -20), origin="r.csv:3")
-SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "manifest.schema.json").read_text())
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="the test commands are shell scripts")
 
@@ -50,7 +49,7 @@ def draw(folder):
         noted = (folder / "arguments").read_text().splitlines() if (folder / "arguments").exists() else []
         latest = folder / "output" / "latest"
         document = json.loads(((latest if latest.exists() else folder / "output") / "manifest.json").read_text())
-        jsonschema.validate(document, SCHEMA)
+        check_manifest(document)
         return report, noted, document["run"].get("on_published")
 
     return draw

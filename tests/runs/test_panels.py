@@ -97,6 +97,7 @@ def test_panels_with_equal_scales_share_a_color_bar(make) -> None:
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.usefixtures("spawn_from_server")
 def test_each_time_has_a_sheet_and_all_start_methods_draw_the_same(make, tmp_path, method: str) -> None:
     config = make([["new", "old"]], run={"start_method": method, "workers": 1, "cache": False})
     report = render_regions([REGION], config)

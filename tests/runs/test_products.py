@@ -9,11 +9,11 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import jsonschema
 import netCDF4
 import numpy as np
 import pytest
 from affine import Affine
+from manifest_schema import check_manifest
 from PIL import Image
 
 from regionplot.errors import ConfigError, RasterError, RegionsError
@@ -33,7 +33,6 @@ from regionplot.system import failpoints
 pytestmark = pytest.mark.usefixtures("read_in_process", "draw_in_process")
 REGIONS = [Region(name, Extent(-98 + 3 * i, -92 + 3 * i, 40, 46), origin=f"r.csv:{i + 2}")
            for i, name in enumerate(("west", "middle", "east"))]  # fmt: skip
-SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "manifest.schema.json").read_text())
 START = datetime(2026, 3, 10, tzinfo=UTC)
 HOURS = 24
 
@@ -111,7 +110,7 @@ def test_times_and_products_are_drawn_once_and_kept_by_the_next_run(make, series
     assert len(counted["layers"]) == 1
     assert "warm/20260310T0500/west.png" in _names(report)
     document = json.loads((tmp_path / "maps" / "manifest.json").read_text())
-    jsonschema.validate(document, SCHEMA)
+    check_manifest(document)
     assert {(entry["product"], entry["time"]) for entry in document["regions"]} == {
         (product, f"2026-03-10T{hour:02}:00") for product in ("warm", "plain") for hour in range(hours)
     }
@@ -181,7 +180,7 @@ def test_a_bad_raster_fails_only_the_maps_of_its_product(make, series, tmp_path)
     assert messages["absent"] == f"there is no file {tmp_path}/absent.tif"
     assert str(tmp_path / "bad.tif") in messages["bad"]
     assert "there is no time 2030-01-01 among the 24 times" in messages["late"]
-    jsonschema.validate(json.loads((tmp_path / "maps" / "manifest.json").read_text()), SCHEMA)
+    check_manifest(json.loads((tmp_path / "maps" / "manifest.json").read_text()))
 
 
 @pytest.mark.parametrize("method", ["fork", "forkserver"])

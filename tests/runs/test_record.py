@@ -9,9 +9,9 @@ import os
 import stat
 from pathlib import Path
 
-import jsonschema
 import numpy as np
 import pytest
+from manifest_schema import check_manifest
 
 from regionplot.errors import NoOverlapError, RasterError, RegionsError
 from regionplot.geo.extent import Extent
@@ -29,7 +29,6 @@ pytestmark = [
 WEST = Region("west", Extent(-99, -91, 33, 36.5), origin="regions.csv:2")
 EAST = Region("east", Extent(-76, -68, 33, 36.5), origin="regions.csv:3")
 OUTSIDE = Region("outside", Extent(10, 20, 33, 36.5), origin="regions.csv:4")
-SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "manifest.schema.json").read_text())
 
 
 @pytest.fixture
@@ -60,7 +59,7 @@ def states(report: RunReport) -> dict[str, str]:
 
 def manifest(folder: Path) -> dict:
     document = json.loads((folder / "manifest.json").read_text())
-    jsonschema.validate(document, SCHEMA)
+    check_manifest(document)
     return document
 
 

@@ -7,10 +7,10 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import jsonschema
 import numpy as np
 import pytest
 import shapely
+from manifest_schema import check_manifest
 
 from regionplot.errors import ConfigError, RasterError
 from regionplot.executors.choose import executor_class
@@ -26,7 +26,6 @@ pytestmark = pytest.mark.usefixtures("read_in_process", "draw_in_process")
 CELLS = np.random.default_rng(3).uniform(-5, 30, (20, 20)).astype(np.float32)
 WEST = Region("west", Extent(-99, -91, 35, 45), title="West")
 EAST = Region("east", Extent(-89, -81, 35, 45), title="East")
-SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "manifest.schema.json").read_text())
 TAGS = {"units": "degC", "long_name": "surface temperature", "VALID_TIME": "2026-03-10T06:00:00"}
 
 
@@ -61,7 +60,7 @@ def _rows(config) -> list[dict[str, str]]:
 
 def _manifest(config) -> dict:
     found = json.loads((config.output.directory / "manifest.json").read_text())
-    jsonschema.validate(found, SCHEMA)
+    check_manifest(found)
     return found
 
 
@@ -87,6 +86,7 @@ def test_the_table_holds_the_numbers_of_numpy(config) -> None:
 
 
 @pytest.mark.parametrize("method", ["serial", "fork", "threads", "spawn"])
+@pytest.mark.usefixtures("spawn_from_server")
 def test_the_table_is_complete_if_maps_are_unchanged(method: str, config) -> None:
     if executor_class(method).unavailable():
         pytest.skip("not here")

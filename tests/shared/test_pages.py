@@ -356,6 +356,7 @@ def test_only_plain_files_are_described_for_workers(config, grid_file: Path, tmp
 
 @pytest.mark.slow
 @pytest.mark.parametrize("colors", [LEVELS, LIMITS], ids=["codes", "values"])
+@pytest.mark.usefixtures("spawn_from_server")
 def test_spawned_workers_draw_the_maps_of_forked_workers(
     config,
     tmp_path: Path,
