@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import sys
@@ -16,6 +17,7 @@ from regionplot.geo.crs import parse_crs
 from regionplot.inputs.vector_layers import load_layer
 from regionplot.layers.features import FeatureSettings
 from regionplot.sample import locate
+from regionplot.system import array_file
 from regionplot.system.cache import ArrayCache, digest, user_cache, user_cache_folder
 
 ALBERS = parse_crs("EPSG:5070")
@@ -42,6 +44,31 @@ def test_a_damaged_entry_counts_as_missing(cache, content):
     cache.write("a", ARRAYS)
     (cache.folder / "a.arrays").write_bytes(content)
     assert cache.read("a") is None
+
+
+def test_a_damaged_entry_is_replaced(cache):
+    cache.write("a", ARRAYS)
+    (cache.folder / "a.arrays").write_bytes(b"RPA1")
+    cache.write("a", ARRAYS)
+    assert cache.read("a").keys() == ARRAYS.keys()
+    assert [path.name for path in cache.folder.iterdir()] == ["a.arrays"]
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+def test_a_write_that_fails_leaves_no_part_of_an_entry(is_new, cache, monkeypatch):
+    if not is_new:
+        cache.write("a", ARRAYS)
+
+    def write_half(file, _):
+        file.write(b"RPA1")
+        file.flush()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(array_file, "write_arrays", write_half)
+    cache.write("a", {"x": np.zeros(3)})
+    assert [path.name for path in cache.folder.iterdir()] == ([] if is_new else ["a.arrays"])
+    assert cache.has("a") is not is_new
+    assert is_new or cache.read("a").keys() == ARRAYS.keys()
 
 
 def test_a_truncated_entry_counts_as_missing(cache):
