@@ -140,7 +140,7 @@ def draw_maps(folder: Path, name: str) -> MapCosts:
     load, seconds, results = time.process_time(), [], []
     for region in regions:
         start = time.process_time()
-        results.append(task(Job(region, output / f"{name}-{region.name}.png")))
+        results.append(task(Job(region, str(output / f"{name}-{region.name}.png"))))
         seconds.append(time.process_time() - start)
     uses = [each.network for each in results if each.network is not None]
     return MapCosts(

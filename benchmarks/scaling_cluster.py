@@ -94,7 +94,7 @@ class Measured:
 def jobs(number: int) -> list[Job]:
     """Return jobs of the usual size."""
     return [
-        Job(Region(f"region_{n}", Extent(-109.3, -101.8, 36.8, 41.2), title=f"Region {n}"), Path(f"/maps/r{n}.png"))
+        Job(Region(f"region_{n}", Extent(-109.3, -101.8, 36.8, 41.2), title=f"Region {n}"), f"/maps/r{n}.png")
         for n in range(number)
     ]
 

@@ -18,6 +18,8 @@ from regionplot.text import quoted
 _DELIMITERS = ",;\t|"
 _MAX_CELL = 100_000
 """Maximum length of a cell, in characters. A longer cell usually means that a quote is not closed."""
+_MAX_SHARED = 1000
+"""Maximum number of different texts that cells share."""
 
 
 def read_rows(source: Path | BinaryIO, name: str) -> tuple[list[str], list[Row]]:
@@ -68,6 +70,7 @@ class _Table:
     problems: list[Problem] = field(default_factory=list)
     columns: list[int] = field(default_factory=list)
     """Indexes of the columns that have a name."""
+    _texts: dict[str, str] = field(default_factory=dict)
     _width: int = 0
     """Number of columns up to the last column that has a name."""
     _has_names: bool = False
@@ -82,11 +85,17 @@ class _Table:
         try:
             for row in reader:
                 line, start = start, reader.line_num + 1
-                cells = [cell.strip() for cell in row]
+                cells = [self._shared(cell.strip()) for cell in row]
                 if any(cells):
                     self._add(line, cells)
         except csv.Error as error:
             self._report(start, f"{error}; is a quote left open on this line?")
+
+    def _shared(self, cell: str) -> str:
+        """Return an equal earlier text if it is one of the first texts, because limits are often repeated."""
+        if len(self._texts) < _MAX_SHARED:
+            return self._texts.setdefault(cell, cell)
+        return self._texts.get(cell, cell)
 
     def _add(self, line: int, cells: list[str]) -> None:
         if not self.header:

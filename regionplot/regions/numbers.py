@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from functools import lru_cache
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+", re.ASCII)
@@ -17,6 +18,7 @@ _LONGEST = 60
 """Maximum length, in characters, of a text for which a suggestion is made."""
 
 
+@lru_cache(maxsize=1000)  # limits are often repeated, and equal limits then share one number
 def parse_number(text: str, decimal: str = ".") -> float:
     """Convert a text to a number. Return NaN if the text is not a number in plain notation.
 

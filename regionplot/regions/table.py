@@ -129,15 +129,14 @@ def _read(source: Source, settings: RegionSettings) -> tuple[list[str], list[Reg
     if not (columns or rows):
         return [], []
     names = _names(name, columns, settings.name_field)
-    if names:
-        rows = [_with_standard_names(row, names) for row in rows]
+    rows = [_with_standard_names(row, names) for row in rows] if names else list(rows)
     limits = from_shape if has_shapes else _limits(name, columns, [*columns, *names.values()], settings)
     if limits is from_degrees:
         _warn_of_unused_crs(rows)
+    repeated = list(_duplicates(rows))
     regions, problems = _regions(rows, limits, settings.margin)
-    problems += _duplicates(rows)
-    if problems:
-        raise RegionsError(*dict.fromkeys(problems))
+    if problems or repeated:
+        raise RegionsError(*dict.fromkeys([*problems, *repeated]))
     return columns or ["name"], regions
 
 
@@ -254,13 +253,17 @@ def _limits(table: str, header: Sequence[str], columns: Sequence[str], settings:
     return found[0]
 
 
-def _regions(rows: Sequence[Row], limits: Limits, margin: str) -> tuple[list[Region], list[Problem]]:
-    """Return the regions of good rows, and the problems of bad rows."""
+def _regions(rows: list[Row], limits: Limits, margin: str) -> tuple[list[Region], list[Problem]]:
+    """Return the regions of good rows, and the problems of bad rows.
+
+    The rows are removed from the list, so that their memory can be used for the regions.
+    """
     regions: list[Region] = []
     problems: list[Problem] = []
-    for row in rows:
+    rows.reverse()
+    while rows:
         try:
-            regions.append(_region(row, limits, margin))
+            regions.append(_region(rows.pop(), limits, margin))
         except RegionsError as error:
             problems.extend(error.problems)
     return regions, problems

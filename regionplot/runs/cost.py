@@ -305,7 +305,7 @@ class _Sampling:
             output = config.output.model_copy(update={"directory": Path(name)})
             config = config.model_copy(update={"output": output, "publish": PublishSettings()})
             suffix = Path(config.output.filename).suffix
-            jobs = [Job(region, Path(name) / f"{number}{suffix}") for number, region in enumerate(samples)]
+            jobs = [Job(region, f"{name}/{number}{suffix}") for number, region in enumerate(samples)]
             with share_with_workers(replace(shared, config=config)):
                 task = MeasuredTask(RenderTask(config, new_run(), shared.plan, len(jobs), regions=samples))
                 return _values(self._executor(config).run(task, jobs))

@@ -106,23 +106,28 @@ class NamelessMap(NamedTuple):
     """True if files beside the map have its name with another suffix."""
 
 
+NamedMap = tuple[Region, str, FieldLabel]
+"""The region, the name of the file relative to the output folder, and the field of a map."""
+
+
 def assign_file_names(regions: Sequence[Region], config: Config) -> list[tuple[Region, str]]:
     """Return each region with the name of its file, relative to the output folder. Raise errors like `name_maps`."""
     named = name_maps(NamelessMap(region, config.output.filename, config.facts) for region in regions)
     return [(region, name) for region, name, _ in named]
 
 
-def name_maps(maps: Iterable[NamelessMap]) -> list[tuple[Region, str, FieldLabel]]:
-    """Return the region, the name of the file relative to the output folder, and the field of each map.
+def name_maps(maps: Iterable[NamelessMap]) -> list[NamedMap]:
+    """Return the maps with the names of their files.
 
     Raises
     ------
     RegionsError
         If a name cannot be made, is reserved, or is the same for two maps. All problems are reported together.
     """
-    owners: dict[str, NamelessMap] = {}
-    owners_of_stems: dict[str, NamelessMap] = {}
-    named, problems = [], []
+    owners: dict[str, NamedMap] = {}
+    owners_of_stems: dict[str, NamedMap] = {}
+    named: list[NamedMap] = []
+    problems: list[str] = []
     for each in maps:
         region = each.region
         try:
@@ -137,24 +142,25 @@ def name_maps(maps: Iterable[NamelessMap]) -> list[tuple[Region, str, FieldLabel
                 f"{region.origin or region.name}: {name}: the encoding of file names, {sys.getfilesystemencoding()}, "
                 "lacks a character of this name; set the environment variable PYTHONUTF8=1"
             )
-        owner = owners.setdefault(name.casefold(), each)
-        if owner is not each:
-            problems.append(_collision(each, owner, name))
+        own = region, name, each.field
+        owner = owners.setdefault(name.casefold(), own)
+        if owner is not own:
+            problems.append(_collision(own, owner, name))
         stem = name.rpartition(".")[0].casefold()
-        beside = owners_of_stems.setdefault(stem, each) if each.has_world_file else each
-        if beside is not each and owner is each:
-            problems.append(_collision(each, beside, f"{stem}.prj"))
-        named.append((region, name, each.field))
+        beside = owners_of_stems.setdefault(stem, own) if each.has_world_file else own
+        if beside is not own and owner is own:
+            problems.append(_collision(own, beside, f"{stem}.prj"))
+        named.append(own)
     if problems:
         raise RegionsError(*problems)
     return named
 
 
-def _collision(one: NamelessMap, other: NamelessMap, name: str) -> str:
+def _collision(one: NamedMap, other: NamedMap, name: str) -> str:
     """Return the message for two maps that have the same file name."""
-    region, owner = one.region, other.region
-    if one.field != other.field:
-        fields = f"{other.field.name} and {one.field.name}"
+    (region, _, field), (owner, _, other_field) = one, other
+    if field != other_field:
+        fields = f"{other_field.name} and {field.name}"
         return (
             f"{region.origin or region.name}: the maps of {fields} would both be written to {name}; "
             f"add {{product}} or {{time:%Y%m%dT%H%M}} to [output] filename"

@@ -149,7 +149,7 @@ def is_file(path: Path) -> bool:
 def _entries(folder: Path, report: RunReport, run: str, previous: Entries) -> Iterator[dict[str, Any]]:
     inside = f"{folder.as_posix().rstrip('/')}/"
     for outcome in report.outcomes:
-        file = outcome.job.target.as_posix().removeprefix(inside)  # `relative_to` takes ten times as long
+        file = outcome.job.file.removeprefix(inside)  # `relative_to` takes ten times as long
         yield _entry(outcome, file, run, previous.get(file, {}))
 
 

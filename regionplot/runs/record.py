@@ -117,7 +117,7 @@ class RunRecord:
     def _job(self, redraw: Redraw, region: Region, name: str, field: FieldLabel = ONLY_FIELD) -> Job:
         previous = previous_map(self._previous, self._publication.previous, name) if redraw is Redraw.CHANGED else None
         published = self._published.find(name, region.name, field) if self._published else None
-        return Job(region, self._publication.folder / name, previous, field=field, published=published)
+        return Job(region, (self._publication.folder / name).as_posix(), previous, field=field, published=published)
 
     def _check_folders(self) -> None:
         """Check that no link leads from the output folder to a folder outside. Check each folder once."""
@@ -139,19 +139,19 @@ class RunRecord:
 
     def add(self, outcome: Outcome[Job]) -> None:
         """Record the outcome of a job."""
-        self._outcomes[outcome.job.target.as_posix()] = outcome
+        self._outcomes[outcome.job.file] = outcome
         if self._upload is not None and outcome.ok:
             self._upload.add(outcome.value)
 
     def outcome_of(self, job: Job) -> Outcome[Job] | None:
         """Return the outcome of a job, or None if there is none yet."""
-        return self._outcomes.get(job.target.as_posix())
+        return self._outcomes.get(job.file)
 
     @property
     def report(self) -> RunReport:
         """The outcomes so far. Jobs without an outcome are reported as not run."""
         not_run = Failure(NOT_RUN, "the run ended before this map was started")
-        outcomes = [self._outcomes.get(job.target.as_posix()) or Outcome(job, failure=not_run) for job in self.jobs]
+        outcomes = [self._outcomes.get(job.file) or Outcome(job, failure=not_run) for job in self.jobs]
         seconds = self.watch.seconds
         total = sum(seconds.values())
         return RunReport(
@@ -268,10 +268,8 @@ class RunRecord:
 
         folder = self._publication.folder
         inside = f"{folder.as_posix().rstrip('/')}/"
-        placed = [
-            self._outcomes[key].job if (key := job.target.as_posix()) in self._outcomes else job for job in self.jobs
-        ]
-        regions = {job.target.as_posix().removeprefix(inside): job.region for job in placed}
+        placed = [self._outcomes[key].job if (key := job.file) in self._outcomes else job for job in self.jobs]
+        regions = {job.file.removeprefix(inside): job.region for job in placed}
         older = self._publication.previous / self.facts.table
         write_table(folder / self.facts.table, list(read_entries(folder).values()), regions, self.run, older)
 
@@ -291,7 +289,7 @@ class RunRecord:
         """Remove the old maps of regions for which the run drew no map, if the settings ask for this."""
         folder = self._publication.folder
         inside = f"{folder.as_posix().rstrip('/')}/"
-        files = [job.target.as_posix().removeprefix(inside) for job in _without_map(report) if is_file(job.target)]
+        files = [job.file.removeprefix(inside) for job in _without_map(report) if is_file(job.target)]
         removed = remove_leftovers(folder, self._previous, files) if files else []
         self._removed = [folder / file for file in removed]
 
@@ -304,7 +302,7 @@ class RunRecord:
         if self._scope is Scope.SELECTION or folder != self._publication.previous:
             return
         inside = f"{folder.as_posix().rstrip('/')}/"
-        files = {job.target.as_posix().removeprefix(inside) for job in self.jobs}  # faster than `relative_to`
+        files = {job.file.removeprefix(inside) for job in self.jobs}  # faster than `relative_to`
         found = find_leftovers(folder, self._possible_leftovers(), files, {job.region.origin for job in self.jobs})
         removed = set(remove_leftovers(folder, self._previous, found)) if self._policy is Leftovers.REMOVE else set()
         self._removed += [folder / file for file in found if file in removed]

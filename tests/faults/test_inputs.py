@@ -205,7 +205,7 @@ def test_both_sides_of_the_antimeridian_are_drawn_without_a_seam(run, write_rast
 def test_a_table_of_100_000_rows_needs_little_memory_and_stops_at_once(start_command, tmp_path: Path) -> None:
     few, _ = _interrupted_at_first_map(start_command, tmp_path / "few", 100)
     many, seconds = _interrupted_at_first_map(start_command, tmp_path / "many", 100_000)
-    assert many - few < 100 * 2**20
+    assert 0 < many - few < 100 * 2**20
     assert seconds < 2
     assert not leftovers(tmp_path)
 
@@ -224,7 +224,7 @@ def _interrupted_at_first_map(start_command, folder: Path, rows: int) -> tuple[i
         assert command.poll() is None
         time.sleep(0.01)
     run = command.run_pid
-    used = psutil.Process(run).memory_full_info().uss
+    used = psutil.Process(run).memory_info().rss  # with the pages that the workers share
     command.send_signal(signal.SIGINT)
     sent, before = time.monotonic(), _seconds_without_cpu(run)
     waited = before

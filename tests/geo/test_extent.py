@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import pickle
-from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
@@ -54,7 +53,7 @@ def test_values_are_frozen() -> None:
 def test_a_job_with_read_only_attributes_pickles_to_few_bytes() -> None:
     """Only the job is sent to a worker for each map."""
     attributes = MappingProxyType({f"column{i}": "some text" for i in range(10)})
-    job = Job(Region("a", Extent(0, 1, 0, 1), attributes=attributes, origin="regions.csv:2"), Path("maps/a.png"))
+    job = Job(Region("a", Extent(0, 1, 0, 1), attributes=attributes, origin="regions.csv:2"), "maps/a.png")
     pickled = pickle.dumps(job)
     assert len(pickled) < 1000
     assert pickle.loads(pickled) == job
@@ -62,7 +61,7 @@ def test_a_job_with_read_only_attributes_pickles_to_few_bytes() -> None:
 
 
 def test_an_outcome_is_ok_unless_it_holds_a_failure() -> None:
-    job = Job(Region("a", Extent(0, 1, 0, 1)), Path("a.png"))
+    job = Job(Region("a", Extent(0, 1, 0, 1)), "a.png")
     assert Outcome(job, "value").ok
     assert not Outcome(job, failure=Failure("killed", "by SIGKILL")).ok
     assert job.name == "a"

@@ -58,7 +58,7 @@ def test_the_memory_of_a_worker_is_that_of_the_run(config) -> None:
     shared = SharedData.load(settings, REGIONS)
     folder = settings.output.directory
     folder.mkdir()
-    jobs = [Job(region, folder / f"{region.name}.png") for region in REGIONS]
+    jobs = [Job(region, str(folder / f"{region.name}.png")) for region in REGIONS]
     with share_with_workers(shared):
         task = MeasuredTask(RenderTask(settings, "run", shared.plan, len(jobs), regions=REGIONS))
         outcomes = list(make_executor("fork", 1, WorkerSettings()).run(task, jobs))

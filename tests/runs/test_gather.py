@@ -63,7 +63,7 @@ def test_a_sent_map_is_stored_as_a_worker_stores_it(tmp_path: Path) -> None:
     """The worker writes nothing, not even folders."""
     config = config_of(tmp_path / "output")
     plan = check_inputs(config, [EAST])
-    job = Job(EAST, tmp_path / "output/maps/east.png")
+    job = Job(EAST, str(tmp_path / "output/maps/east.png"))
     task = RenderTask(config, RUN, plan, 1, gathering=Gathering(None))
     sent = task(job)
     assert list(tmp_path.iterdir()) == []
@@ -99,7 +99,7 @@ def test_unchanged_maps_are_kept_and_damaged_maps_are_drawn_again(tmp_path: Path
     for name in ("good", "damaged"):
         target = tmp_path / f"{name}.png"
         target.write_bytes(content if name == "good" else b"other")
-        jobs.append(Job(EAST, target, PreviousMap(target, "d", len(content), sha256)))
+        jobs.append(Job(EAST, str(target), PreviousMap(target, "d", len(content), sha256)))
     seen: list[Job] = []
 
     def run(left: Sequence[Job]) -> Iterator[Outcome[Job]]:
@@ -118,7 +118,7 @@ def test_unchanged_maps_are_kept_and_damaged_maps_are_drawn_again(tmp_path: Path
 def test_the_client_takes_one_map_after_the_other(tmp_path: Path) -> None:
     """Otherwise the client would hold all maps in memory."""
     result = MapResult(Path(), 1, sha256=store.checksum(b"x"), files=(b"x",))
-    jobs = [Job(EAST, tmp_path / f"{number}.png") for number in range(5)]
+    jobs = [Job(EAST, str(tmp_path / f"{number}.png")) for number in range(5)]
     seen: list[Job] = []
     for number, outcome in enumerate(with_stored_maps(run_of(*[result] * 5, seen=seen), jobs, RUN, tmp_path), 1):
         assert outcome.value.files == ()
@@ -126,7 +126,7 @@ def test_the_client_takes_one_map_after_the_other(tmp_path: Path) -> None:
 
 
 def test_a_sent_map_that_cannot_be_stored_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    jobs = [Job(EAST, tmp_path / "a.png")]
+    jobs = [Job(EAST, str(tmp_path / "a.png"))]
     damaged = MapResult(Path(), 1, sha256="other", files=(b"x",), sidecars=())
     (outcome,) = with_stored_maps(run_of(damaged, seen=[]), jobs, RUN, tmp_path)
     assert outcome.message.endswith("a.png: the bytes are not those that the worker has sent")

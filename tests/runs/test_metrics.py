@@ -18,7 +18,7 @@ from regionplot.runs.report import RunReport
 
 
 def outcome(name: str, *, failed: bool = False) -> Outcome[Job]:
-    job = Job(Region(name, Extent(0, 1, 0, 1)), Path(f"{name}.png"))
+    job = Job(Region(name, Extent(0, 1, 0, 1)), f"{name}.png")
     return Outcome(job, None if failed else MapResult(job.target, 1000), Failure("timeout", "late") if failed else None)
 
 

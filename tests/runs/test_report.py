@@ -13,7 +13,7 @@ from regionplot.runs.report import NOT_RUN, Observer, RunReport
 
 
 def outcome(name: str, *, no_data: bool = False, failure: Failure | None = None) -> Outcome[Job]:
-    job = Job(Region(name, Extent(0, 1, 0, 1)), Path(f"{name}.png"))
+    job = Job(Region(name, Extent(0, 1, 0, 1)), f"{name}.png")
     return Outcome(job, None if failure else MapResult(job.target, 1000, no_data), failure)
 
 

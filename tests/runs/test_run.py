@@ -369,7 +369,7 @@ def test_fork_is_refused_in_a_program_with_threads(make_config, monkeypatch):
 def _outcomes(text: str) -> list[Outcome[Job]]:
     """Outcomes by letter: `f` is a full disk, `e` another error, `s` a success."""
     failures = {"f": Failure("NoSpaceError", "full"), "e": Failure("RegionError", "bad"), "s": None}
-    job = Job(EAST, Path("east.png"))
+    job = Job(EAST, "east.png")
     return [Outcome(job, None if failures[letter] else MapResult(job.target, 1), failures[letter]) for letter in text]
 
 
@@ -384,7 +384,7 @@ def test_three_consecutive_disk_full_errors_stop_a_run(outcomes, taken):
 def test_jobs_are_small_when_pickled(make_config):
     """For each map, a worker receives only a job. A pickled task does not contain its loaded data."""
     previous = PreviousMap(Path("/folder/of/maps/latest/northern_rockies.png"), "0" * 32, 100_000, "0" * 64)
-    job = Job(dataclasses.replace(EAST, attributes={"state": "x" * 20}), previous.path, previous, "0" * 32)
+    job = Job(dataclasses.replace(EAST, attributes={"state": "x" * 20}), str(previous.path), previous, "0" * 32)
     assert len(pickle.dumps(job)) < 1200
     config = make_config(map=SMALL)
     task = RenderTask(config, "run", check_inputs(config, [EAST]), 1)

@@ -42,7 +42,7 @@ def test_a_worker_without_inherited_data_frees_its_sheet_after_each_map(
     def draw(folder: str) -> list[bytes]:
         task = RenderTask(config, "run", plan, len(REGIONS))
         task.start_worker()
-        jobs = [Job(region, config.output.directory / folder / f"{region.name}.png") for region in REGIONS]
+        jobs = [Job(region, str(config.output.directory / folder / f"{region.name}.png")) for region in REGIONS]
         jobs[0].target.parent.mkdir(parents=True)
         maps = [task(job).path.read_bytes() for job in jobs]
         gc.collect()  # figures hold reference cycles
