@@ -66,8 +66,7 @@ class WorkerSettings:
     """Number of consecutive jobs whose workers died, without a success, after which such jobs are not retried."""
     jobs_ahead: int = 0
     """Number of jobs that a worker process gets in advance. The worker does them while the caller uses its last result.
-    If the worker dies, another worker gets the waiting jobs. Jobs that take long are not sent in advance.
-    Pickled jobs must fit in the buffer of a pipe, which is 64 kB on Linux.
+    If the worker dies, another worker gets the waiting jobs. Long and large jobs are not sent in advance.
     """
 
 

@@ -35,6 +35,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from multiprocessing.connection import wait
+from multiprocessing.reduction import ForkingPickler
 from typing import Any, Generic
 
 from regionplot.errors import ExecutorError
@@ -57,6 +58,8 @@ from regionplot.executors.worker import WorkerInit, worker_main
 logger = logging.getLogger(__name__)
 
 _MEGABYTE = 2**20
+_LARGEST_QUEUED = 2**14
+"""Maximum bytes of a pickled job that is sent in advance. It fits in the buffer of a pipe, so sending does not wait."""
 _LONGEST_QUEUE = 1.0
 """Maximum time in seconds for the jobs that a worker gets in advance, estimated from its last job."""
 _MAX_WAIT = 3600.0
@@ -226,12 +229,14 @@ class Supervisor(Generic[J]):
         """Send a pending job to each idle worker. Then send further pending jobs in advance."""
         for worker in self.workers:
             if worker.is_idle and self.pending:
-                worker.begin(self.pending.popleft(), self.settings.timeout)
-                self._send(worker, worker.assigned)
+                worker.begin(pending := self.pending.popleft(), self.settings.timeout)
+                self._send(worker, ForkingPickler.dumps(pending.job))
         for worker in self.workers * self.settings.jobs_ahead:
             if len(self.pending) > self._kept_pending and self._can_queue(worker):
-                worker.queued.append(self.pending.popleft())
-                self._send(worker, worker.queued[-1])
+                content = ForkingPickler.dumps(self.pending[0].job)
+                if len(content) <= _LARGEST_QUEUED:
+                    worker.queued.append(self.pending.popleft())
+                    self._send(worker, content)
 
     @property
     def _kept_pending(self) -> int:
@@ -239,18 +244,14 @@ class Supervisor(Generic[J]):
         return self.max_workers - 1
 
     def _can_queue(self, worker: WorkerHandle[J]) -> bool:
-        """Return True if a worker may get a job in advance.
-
-        Long jobs are not sent in advance, so that all workers end at the same time.
-        """
+        """Return True if a worker may get a job in advance. Long jobs would make one worker end late."""
         has_room = len(worker.queued) < min(self.settings.jobs_ahead, _LONGEST_QUEUE // max(worker.seconds, 1e-9))
         received = worker.jobs_done + 1 + len(worker.queued)
         return has_room and worker.has_started and not worker.is_stopping and received < self.settings.jobs_per_worker
 
-    def _send(self, worker: WorkerHandle[J], job: PendingJob[J] | None) -> None:
-        assert job is not None, "the job was taken from the pending jobs"
+    def _send(self, worker: WorkerHandle[J], job: memoryview) -> None:
         try:
-            worker.connection.send(job.job)
+            worker.connection.send_bytes(job)
         except OSError:  # the worker died; _receive_messages will notice and give the job to another worker
             logger.debug("worker %s died before its next job", worker.process.pid)
 

@@ -11,6 +11,9 @@ from regionplot.geo.region import Region
 from regionplot.system.machine import peak_memory
 from regionplot.system.network import NetworkUse
 
+JOBS_AHEAD = 1
+"""Number of maps that a worker gets in advance, so that it does not wait while the parent reports its last map."""
+
 
 class Sidecar(NamedTuple):
     """A file beside a map that belongs to the map, such as its world file."""

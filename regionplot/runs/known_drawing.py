@@ -11,6 +11,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,6 +30,7 @@ from regionplot.geo.known_positions import (
 from regionplot.geo.mesh import Floats
 from regionplot.runs.child_cells import WantedCells
 from regionplot.runs.digest_basis import DigestBasis
+from regionplot.runs.jobs import JOBS_AHEAD
 from regionplot.runs.known_band import KnownBand, band_from, band_items
 from regionplot.system.cache import ArrayCache, user_cache_folder
 from regionplot.writers.picture import Bytes
@@ -219,7 +221,7 @@ def _from_arrays(arrays: Mapping[str, NDArray[Any]]) -> KnownDrawing:
         frame_key=values["frame_key"],
         size=tuple(values["size"]),
         compression=values["compression"],
-        limits=WorkerSettings(*values["limits"]),
+        limits=replace(WorkerSettings(*values["limits"]), jobs_ahead=JOBS_AHEAD),
         sheets=dict(_sheets(values["sheets"], arrays["columns"], arrays["rows"])),
     )
 

@@ -38,7 +38,7 @@ from regionplot.runs.facts import RunFacts
 from regionplot.runs.filenames import assign_file_names
 from regionplot.runs.gather import gathering
 from regionplot.runs.hints import start_hints
-from regionplot.runs.jobs import Job
+from regionplot.runs.jobs import JOBS_AHEAD, Job
 from regionplot.runs.leftovers import Leftovers
 from regionplot.runs.lock import locked
 from regionplot.runs.moving import have_moving_regions, placed_jobs
@@ -392,7 +392,9 @@ def make_run_executor(settings: RunSettings, method: str, jobs: int, cluster: An
     if "timeout" in settings.model_fields_set and not executor_class(method).abilities.limits_time:
         logger.info("[run] timeout has no effect: start method %r cannot stop a map", method)
     memory = None if settings.worker_memory == "auto" else settings.worker_memory
-    limits = WorkerSettings(settings.timeout, settings.maps_per_worker, settings.retries, memory, settings.nice)
+    limits = WorkerSettings(
+        settings.timeout, settings.maps_per_worker, settings.retries, memory, settings.nice, jobs_ahead=JOBS_AHEAD
+    )
     if method == "dask" and (cluster or settings.cluster) is not None:
         return connect_executor(cluster or settings.cluster, limits)[1]
     return make_executor(method, count_workers(settings.workers, jobs), limits)

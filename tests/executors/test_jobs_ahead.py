@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from executor_tasks import Act, recorded, wait_until
 
@@ -55,6 +57,15 @@ def test_long_jobs_are_not_sent_in_advance(tmp_path):
     assert next(outcomes).job == "note:1"
     wait_until(lambda: recorded(tmp_path, "2"))  # on a busy machine, the worker may get only this job ahead
     outcomes.close()
+
+
+def test_large_jobs_are_not_sent_in_advance(tmp_path):
+    large = "echo:" + "x" * 2**15
+    outcomes = run(Act(tmp_path), [*NOTES[:2], large, *NOTES[2:]], workers=1)
+    assert [next(outcomes).job for _ in range(2)] == NOTES[:2]
+    time.sleep(0.3)
+    assert not recorded(tmp_path, "2")
+    assert [outcome.job for outcome in outcomes] == [large, *NOTES[2:]]
 
 
 @pytest.mark.parametrize("limit", [1, 2, 5])
