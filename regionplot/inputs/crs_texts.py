@@ -62,11 +62,11 @@ def path_in_raster(path: Path) -> str | None:
         return _path_in_file(unpacked(path))
     if is_remote(path):  # the start of the object is in GDAL's cache
         return _path_in_remote(path)
-    return _path_in_ends(path, Fingerprint.of(path))
+    return _path_in_local_file(path, Fingerprint.of(path))
 
 
 @lru_cache(maxsize=64)
-def _path_in_ends(path: Path, _: Fingerprint) -> str | None:
+def _path_in_local_file(path: Path, _: Fingerprint) -> str | None:
     """Return the first path in the texts of a TIFF, or in the start or the end of another file.
 
     Other files are read in small blocks, because new memory for large blocks would take most of the time.

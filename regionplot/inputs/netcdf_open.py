@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from typing_extensions import override
@@ -72,14 +72,11 @@ class NetcdfGrid(OpenGrid):
         return with_changes(source, valid=valid)
 
     @override
-    def sources(self, band: int) -> tuple[RasterSource, ...]:
-        first = self.source(band)
-        geometry, valid = first.describe().geometry, first.describe().valid
-        if isinstance(first, CurvilinearSource):
-            cells = (self._native(number, first.geolocation) for number in self.dataset.indexes)
-            return tuple(first.with_cells(with_changes(own, valid=valid)) for own in cells)
-        infos = (replace(self.info(number, geometry), valid=valid) for number in self.dataset.indexes)
-        return tuple(replace(first, info=info) for info in infos)
+    def _sources_like(self, first: Any) -> tuple[RasterSource, ...]:
+        if not isinstance(first, CurvilinearSource):
+            return super()._sources_like(first)
+        cells = (self._native(number, first.geolocation) for number in self.dataset.indexes)
+        return tuple(first.with_cells(with_changes(own, valid=first.describe().valid)) for own in cells)
 
     @property
     @override

@@ -70,9 +70,12 @@ class OpenGrid:
         RasterError
             As for `source`.
         """
-        first = self.source(band)
-        assert isinstance(first, FileSource), "GDAL reads the file"
-        infos = (self.info(number, first.info.geometry) for number in self.dataset.indexes)
+        return self._sources_like(self.source(band))
+
+    def _sources_like(self, first: Any) -> tuple[RasterSource, ...]:
+        """Return one source for each band, in the place and with the valid range of the first."""
+        geometry, valid = first.info.geometry, first.info.valid
+        infos = (replace(self.info(number, geometry), valid=valid) for number in self.dataset.indexes)
         return tuple(replace(first, info=info) for info in infos)
 
     @property

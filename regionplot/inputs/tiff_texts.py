@@ -63,7 +63,8 @@ def _texts(file: BinaryIO, order: str, is_big: bool) -> Iterator[str]:
                 text = file.read(min(length, left + 1))
                 left -= len(text)
                 if left < 0:
-                    raise OSError(f"its tags hold more than {_MAX_BYTES // 2**20} MB of text")
+                    limit = f"its tags hold more than {_MAX_BYTES // 2**20} MB of text"
+                    raise OSError(f"{limit}; copy the raster without its metadata (gdalwarp -nomd)")
                 yield text.decode("latin-1")
         offset = _number(file, order, offset_kind, first + count * entry_size)
 

@@ -20,15 +20,15 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from regionplot.colors.classifier import LevelClassifier, classify, code_type
+from regionplot.colors.classifier import LevelClassifier, code_type
 from regionplot.errors import RasterError, RegionplotError
 from regionplot.geo.grid import Window
 from regionplot.inputs.isolation import can_fork, start_reading
 from regionplot.inputs.source import StoredBand
 from regionplot.inputs.statement import StatementPipe
-from regionplot.inputs.strips import StripReader
 from regionplot.runs.known_band import KnownBand
 from regionplot.shared.budget import memory_budget
+from regionplot.shared.cell_strips import cell_reader
 from regionplot.system import failpoints
 from regionplot.system.files import Fingerprint
 from regionplot.system.guard import leave_guard
@@ -70,16 +70,9 @@ class WantedCells(NamedTuple):
         RasterError
             If the cells cannot be read, or the file has another fingerprint.
         """
-
-        def use(place: tuple[slice, slice], values: NDArray[Any]) -> None:
-            if self.classifier is None:
-                cells[place] = values
-            else:
-                classify(values, self.classifier, cells[place])
-
         failpoints.failpoint("cells", band.path.name)
         with thread_pool(threads) as pool:  # the threads end before workers are forked
-            StripReader(band, self.options, self.window, use).start(pool)()
+            cell_reader(band, self.options, self.window, self.classifier, cells).start(pool)()
 
 
 class ChildCells(NamedTuple):

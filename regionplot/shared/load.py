@@ -29,10 +29,10 @@ from regionplot.inputs.reading import FileSource, Overviews
 from regionplot.inputs.rgb import RgbSource
 from regionplot.inputs.source import RasterInfo, RasterSource, read_window
 from regionplot.inputs.statement import statement_about
-from regionplot.inputs.strips import StripReader
 from regionplot.layers.base import Layer, LoadContext
 from regionplot.layers.stack import all_layers, check_layers, configured_layers, load_layers
 from regionplot.settings.config import Config
+from regionplot.shared.cell_strips import cell_reader
 from regionplot.shared.plan import LoadPlan, OpenedFile, plan_load
 from regionplot.system.cache import ArrayCache, user_cache
 from regionplot.system.signals import interrupts_held
@@ -195,7 +195,7 @@ class DrawnRaster:
 
     def _start_classes(self, window: Window, source: FileSource, classifier: Classifier, pool: Executor) -> Loading:
         codes = np.empty((window.height, window.width), code_type(classifier.nodata))
-        finish_reading = _strip_reader(source, window, classifier, codes).start(pool)
+        finish_reading = cell_reader(source.info, source.options, window, classifier, codes).start(pool)
         classified = LoadedCells(self.info.geometry.subgrid(window), codes=codes)
 
         def finish() -> LoadedCells:
@@ -228,7 +228,8 @@ class DrawnRaster:
         kind = self.info.dtype if classifier is None else np.dtype(code_type(classifier.nodata))
         cells = reserve((window.height, window.width), kind)
         with interrupts_held():  # so that the threads do not take signals from this thread
-            finish_reading = _strip_reader(self.source, window, classifier, cells).start(pool)
+            source = self.source
+            finish_reading = cell_reader(source.info, source.options, window, classifier, cells).start(pool)
         finish_reading()
 
     def of_cells(self, cells: NDArray[Any], plan: LoadPlan) -> LoadedCells:
@@ -303,20 +304,6 @@ class DrawnRaster:
 
 StartCells = Callable[[DrawnRaster, LoadPlan, Executor], Loading]
 """Function that starts to load cells, such as `DrawnRaster.start`."""
-
-
-def _strip_reader(
-    source: FileSource, window: Window, classifier: Classifier | None, cells: NDArray[Any]
-) -> StripReader:
-    """Return a reader that writes the values of a window, or their classes, to an array."""
-
-    def use(place: tuple[slice, slice], values: NDArray[Any]) -> None:
-        if classifier is None:
-            cells[place] = values
-        else:
-            classify(values, classifier, cells[place])
-
-    return StripReader(source.info, source.options, window, use)
 
 
 def _check_publish(config: Config) -> None:
