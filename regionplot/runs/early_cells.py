@@ -119,8 +119,8 @@ def early_cells(name: str) -> Iterator[None]:
     name : str
         Name of the record, as returned by `record_name`.
     """
-    wanted = _read_record(name)  # in one thread, because this process uses another processor
-    early = None if wanted is None else ChildCells.started(wanted, threads=1)
+    wanted = _read_record(name)
+    early = None if wanted is None else ChildCells.started(wanted, threads=1)  # this process uses another processor
     token = _early.set(early)
     try:
         with nullcontext() if early is None else statement_from(early.statement):
