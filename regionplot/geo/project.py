@@ -21,6 +21,10 @@ _MAX_AREAL_SCALE = 150.0
 scale are left out."""
 _SMALL_EXTENT = 1e7
 """Width and height, in meters, below which the areal scale is not checked."""
+_LINES = (0, _SAMPLES_PER_SIDE // 2, _SAMPLES_PER_SIDE - 1)
+"""Sampled columns and rows that are projected first: the sides and the middle of an extent."""
+_EVEN = 0.25
+"""Maximum relative deviation of the steps between the points of these lines, if all limits lie on the sides."""
 
 
 @crs_cache(4096)
@@ -39,9 +43,12 @@ def project_extent(extent: Extent, source: pyproj.CRS, target: pyproj.CRS) -> Ex
     if same_crs(source, target):
         return extent
     columns = np.linspace(extent.xmin, extent.xmax, _SAMPLES_PER_SIDE)
+    rows = np.linspace(extent.ymin, extent.ymax, _SAMPLES_PER_SIDE)
+    if found := _limits_of_sides(columns, rows, source, target):
+        return found
     if source.is_geographic:
         columns = np.append(columns, list(_longitudes_at_seams(extent, target)))
-    x, y = np.meshgrid(columns, np.linspace(extent.ymin, extent.ymax, _SAMPLES_PER_SIDE))
+    x, y = np.meshgrid(columns, rows)
     projected_x, projected_y = transformer(source, target).transform(x, y)
     usable = np.isfinite(projected_x) & np.isfinite(projected_y)
     if not target.is_geographic and not _is_small(projected_x, projected_y, target):
@@ -58,6 +65,29 @@ def project_extent(extent: Extent, source: pyproj.CRS, target: pyproj.CRS) -> Ex
     if target.is_geographic and target.is_derived:
         px, py = _with_poles(px, py, extent, source, target)
     return Extent(float(px.min()), float(px.max()), float(py.min()), float(py.max()))
+
+
+def _limits_of_sides(columns: Floats, rows: Floats, source: pyproj.CRS, target: pyproj.CRS) -> Extent | None:
+    """Return the limits of the projected sides of a small extent, or None if the limits can lie inside the extent.
+
+    If the projection is nearly affine, the limits of an extent lie on its sides. It is nearly affine if equal steps
+    along x and along y stay nearly equal, and are not parallel. A pole or a seam in the extent makes steps unequal. A
+    fifth of the points is then enough, and the limits are the same.
+    """
+    if target.is_geographic:
+        return None
+    lines = [(columns, np.full_like(columns, rows[index])) for index in _LINES]
+    lines += [(np.full_like(rows, columns[index]), rows) for index in _LINES]
+    x, y = transformer(source, target).transform(*np.concatenate(lines, axis=1))
+    if not _is_small(x, y, target):
+        return None
+    steps = np.diff((x + 1j * y).reshape(2, -1, _SAMPLES_PER_SIDE))
+    along_x, along_y = means = steps.mean(axis=(1, 2))
+    is_even = (np.abs(steps - means[:, None, None]) <= _EVEN * np.abs(means)[:, None, None]).all()
+    is_parallel = abs((along_x.conjugate() * along_y).imag) < abs(along_x * along_y) / 2
+    if is_parallel or not is_even:
+        return None
+    return Extent(float(x.min()), float(x.max()), float(y.min()), float(y.max()))
 
 
 def _with_poles(
