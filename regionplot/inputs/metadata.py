@@ -33,6 +33,9 @@ _VERTICAL_WORDS = ("pressure", "height", "altitude", "depth", "model_level", "_s
 _MAX_SOURCE = 80
 """Maximum length of the name of a source."""
 _LEVEL_TAG = "LEVEL"
+_WRF_TIME, _WRF_COORDINATE, _WRF_START = "time", "XTIME", "SIMULATION_START_DATE"
+"""In WRF output: time axis in lower case, coordinate with the minutes since the start of the run, attribute with this
+start."""
 _REFERENCE_TIME = "REF_TIME"
 _TIME_TAGS = ("VALID_TIME", "TIFFTAG_DATETIME", "REF_TIME")
 
@@ -82,7 +85,9 @@ def describe_band(dataset: Any, band: int, path: Path, valid_time: datetime | No
     }
     description: dict[str, object] = {key: plain_text(value) for key, value in text.items()}
     time = _time(dataset, band, tags, path) or valid_time
-    reference = _grib_time(tags.get("GRIB_REF_TIME", "")) or parse_time(tags.get(_REFERENCE_TIME, ""))
+    reference = (
+        _grib_time(tags.get("GRIB_REF_TIME", "")) or parse_time(tags.get(_REFERENCE_TIME, "")) or _wrf_start(tags)
+    )
     known = {"level": plain_text(_level(dataset, band, tags)), "time": time, "reference_time": reference}
     known["source"] = plain_text(_source(tags), _MAX_SOURCE)
     return with_lead_time({**description, **{key: value for key, value in known.items() if value}})
@@ -118,7 +123,18 @@ def with_lead_time(description: Mapping[str, object]) -> Mapping[str, object]:
 def _source(tags: Tags) -> str:
     """Return the producer of the data: the center of a GRIB file, or the attribute `institution` of a NetCDF file."""
     center = re.search(r"\bCENTER=\d+\(([^)]*)\)", tags.get("GRIB_IDS", ""))
-    return center[1].removeprefix("US-") if center else tags.get("institution", tags.get(f"{_GLOBAL}institution", ""))
+    return center[1].removeprefix("US-") if center else _global(tags, "institution")
+
+
+def _global(tags: Tags, name: str) -> str:
+    """Return a global attribute of a NetCDF file, or an empty text if there is none."""
+    return tags.get(name, tags.get(_GLOBAL + name, ""))
+
+
+def _wrf_start(tags: Tags) -> datetime | None:
+    """Return the start of the run of WRF that wrote a variable. Return None for other variables."""
+    is_wrf = _WRF_COORDINATE in tags.get("coordinates", "").split()
+    return parse_time(_global(tags, _WRF_START)) if is_wrf else None
 
 
 def _time(dataset: Any, band: int, tags: Tags, path: Path) -> datetime | None:
@@ -204,6 +220,8 @@ def _axis_time(axis: str, value: str, tags: Tags, path: Path) -> datetime | None
     The coordinate of an axis without start time can be a text. If the coordinate cannot be decoded, or if the axis
     holds times of a climatology, log a warning.
     """
+    if axis.lower() == _WRF_TIME and (start := _wrf_start(tags)) is not None:
+        tags = {f"{axis}#units": f"minutes since {start:%Y-%m-%d %H:%M:%S}", **tags}
     units, calendar = tags.get(f"{axis}#units", ""), tags.get(f"{axis}#calendar", "standard")
     if not _has_start(axis, tags) and (time := parse_time(value)) is not None:
         return time

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
 import rasterio
+import xarray as xr
 
 from regionplot.inputs import selection
 from regionplot.inputs.describe import inspect_raster, raster_times
@@ -46,6 +47,24 @@ def test_a_time_is_converted_to_utc(text: str) -> None:
 @pytest.mark.parametrize("text", ["", "noon", "2024-02-30", "2024-02-29 09:00 EST", "9999-12-31T23:59:59.9999", "12"])
 def test_a_text_that_is_not_a_time_gives_none(text: str) -> None:
     assert parse_time(text) is None
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_times_of_wrf_output_count_from_the_start_of_the_run(tmp_path: Path, times: int) -> None:
+    """The time axis has no coordinates of its own. GDAL reads them from XTIME, but not their units."""
+    latitudes, longitudes = np.mgrid[40:42:20j, -100:-98:30j]
+    path, grid = tmp_path / "wrfout.nc", ("south_north", "west_east")
+    variables = {
+        "XLAT": (grid, latitudes, {"units": "degree_north"}),
+        "XLONG": (grid, longitudes, {"units": "degree_east"}),
+        "XTIME": ("Time", 180.0 + 90 * np.arange(times), {"description": "minutes since simulation start"}),
+        "T2": (("Time", *grid), np.zeros((times, 20, 30), "f4"), {"coordinates": "XLONG XLAT XTIME"}),
+    }
+    starts = {"SIMULATION_START_DATE": "2024-02-28_21:00:00", "START_DATE": "2024-02-28_23:00:00"}
+    xr.Dataset(variables, attrs=starts).to_netcdf(path)
+    found = [inspect_raster(RasterSettings(path=path, band=band)).description for band in range(1, times + 1)]
+    assert [each["time"] - MIDNIGHT for each in found] == [timedelta(minutes=90 * step) for step in range(times)]
+    assert [each["lead"] for each in found] == [3, 4.5, 6][:times]
 
 
 @pytest.mark.parametrize("tag", ["VALID_TIME", "TIFFTAG_DATETIME", "REF_TIME"])
