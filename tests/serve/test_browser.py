@@ -93,6 +93,14 @@ def test_regions_are_listed_and_the_address_holds_the_state(page) -> None:
     assert page.locator("#regions [aria-current=true]").inner_text() == "South <b>"
 
 
+def test_the_data_fill_the_map_at_first(page) -> None:
+    """At zoom level 7, the data have 373 x 490 pixels. They fit into the map, but not above the legend."""
+    until(page, "new URLSearchParams(location.search).has('zoom')")
+    box = page.locator("#map").bounding_box()
+    assert 490 < box["height"] < 2 * 490
+    assert query(page)["zoom"] == "7"
+
+
 def test_the_map_is_panned_and_a_click_shows_the_value_and_its_series(page) -> None:
     box = page.locator("#map").bounding_box()
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2

@@ -66,12 +66,16 @@ export class MapView {
     return transformExtent(this.map.getView().calculateExtent(this.map.getSize()), this.projection, DEGREES, 8);
   }
 
-  /** Show limits in degrees. `bottom` is the height of what covers the lower edge of the map, in pixels. */
-  fit([west, south, east, north], bottom = 0) {
+  /**
+   * Show limits in degrees.
+   * `margin` is the space around them in pixels. If it is negative, strips of this width can be outside of the map.
+   * `bottom` is the height of what covers the lower edge of the map, in pixels.
+   */
+  fit([west, south, east, north], { margin = MARGIN, bottom = 0 } = {}) {
     const limit = this.projection === MERCATOR ? MERCATOR_LATITUDE : 90;
     const extent = [west, Math.max(south, -limit), east, Math.min(north, limit)];
     this.map.getView().fit(transformExtent(extent, DEGREES, this.projection, 8), {
-      padding: [MARGIN, MARGIN, MARGIN + bottom, MARGIN],
+      padding: [margin, margin, margin + bottom, margin],
     });
   }
 

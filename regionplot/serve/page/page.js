@@ -11,6 +11,7 @@ const POINT_MILLISECONDS = 80;
 const PLAY_MILLISECONDS = 900;
 const PROGRESS_MILLISECONDS = 300;
 const MERCATOR = "EPSG:3857";
+const STRIP = 20; // pixels of the data that can be outside of the map at first
 const byId = (id) => document.getElementById(id);
 
 const state = readState();
@@ -129,7 +130,7 @@ function chooseRegion(name) {
   state.region = name;
   list.choose(name);
   map.markRegion(found.bounds);
-  map.fit(found.bounds, covered());
+  map.fit(found.bounds, { bottom: covered() });
   writeState(state);
 }
 
@@ -266,12 +267,15 @@ function listen() {
   setInterval(() => document.hidden || followRun(), POLL_MILLISECONDS);
 }
 
-/** Move the map to the place of the address: a position, a region, or the whole data. */
+/**
+ * Move the map to the place of the address: a position, a region, or the whole data.
+ * Zoom levels are whole numbers, so a margin around the data could halve their size. The legend covers only a corner.
+ */
 function showPlace() {
   const { lon, lat, zoom } = state;
   if (state.region) chooseRegion(state.region);
   if (zoom != null && lon != null && lat != null) map.place({ lon, lat, zoom });
-  else if (!region(state.region)) map.fit(product().bounds, covered());
+  else if (!region(state.region)) map.fit(product().bounds, { margin: -STRIP });
 }
 
 /** Read the catalog. Wait as long as the service has no data. */
