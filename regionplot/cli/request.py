@@ -111,18 +111,35 @@ class Request:
         Raises
         ------
         ConfigError
-            If there is no settings file and no option names a raster.
+            If there is no settings file and no option names a raster. The faults of the table are reported, too.
         """
-        nearby = [] if self.no_config else [self.regions.parent / _DEFAULT_NAME, Path(_DEFAULT_NAME)]
-        found = self.config_file or next((path for path in nearby if exists(path) and path.is_file()), None)
-        if found is None and "path" not in self.overrides.get("raster", {}):
-            if self.no_config:
-                raise ConfigError("no settings: with --no-config, give --raster PATH")
-            places = " or ".join(dict.fromkeys(str(path.absolute()) for path in nearby))
-            raise ConfigError(
-                f"no settings: there is no {places}; give --config FILE or --raster PATH, or run regionplot init"
-            )
-        return found
+        if self._has_settings:
+            return self._settings_file
+        error = ConfigError(f"no settings: {self._missing_settings()}")
+        if str(self.regions) == STANDARD_INPUT:
+            raise error
+        from regionplot.runs.checks import check_all  # noqa: PLC0415 (imports pyproj)
+
+        raise check_all(error, None, self.read_regions)
+
+    @cached_property
+    def _has_settings(self) -> bool:
+        return self._settings_file is not None or "path" in self.overrides.get("raster", {})
+
+    @cached_property
+    def _settings_file(self) -> Path | None:
+        return self.config_file or next((path for path in self._nearby() if exists(path) and path.is_file()), None)
+
+    def _nearby(self) -> list[Path]:
+        """Return where a settings file is looked for."""
+        return [] if self.no_config else [self.regions.parent / _DEFAULT_NAME, Path(_DEFAULT_NAME)]
+
+    def _missing_settings(self) -> str:
+        """Return which settings are missing, and the cure."""
+        if self.no_config:
+            return "with --no-config, give --raster PATH"
+        places = " or ".join(dict.fromkeys(str(path.absolute()) for path in self._nearby()))
+        return f"there is no {places}; give --config FILE or --raster PATH, or run regionplot init"
 
     def at_options(self, error: RegionplotError) -> None:
         """In problems of settings that come from options, replace the place in the file by the name of the option."""
@@ -161,7 +178,9 @@ class Request:
         return read_config_before_arrival(self.config_path, self.overrides)
 
     def valid_part(self) -> Config | None:
-        """Return the settings without their faults. See `read_valid_part`."""
+        """Return the settings without their faults, or None if there are no settings. See `read_valid_part`."""
+        if not self._has_settings:
+            return None
         from regionplot.settings.loading import read_valid_part  # noqa: PLC0415 (imports pydantic)
 
         return read_valid_part(self.config_path, self.overrides)

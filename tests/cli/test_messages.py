@@ -98,6 +98,19 @@ def test_a_mistake_on_the_command_line_gives_one_line(run_command, folder, argum
     assert len(re.findall(r"^(regionplot|Error): ", result.stderr, re.MULTILINE)) == 1, result.stderr
 
 
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [("region.csv", "region.csv: No such file"), ("grid.tif", "grid.tif: not a table: this is a raster")],
+)
+def test_without_settings_the_faults_of_the_table_are_reported_too(run_command, tmp_path, write_raster, table, message):
+    write_raster([[0.0, 1.0]])
+    result = run_command(tmp_path, table)
+    assert result.returncode == 2
+    first, second = result.stderr.splitlines()
+    assert first.startswith("regionplot: no settings: there is no ")
+    assert second.startswith(f"regionplot: {message}")
+
+
 def test_a_flag_can_be_given_twice(run_command, folder):
     assert run_command(folder, "regions.csv", "-q", "-q", "--only", "e*", "--only", "w*").returncode == 0
 
