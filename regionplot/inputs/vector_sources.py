@@ -16,6 +16,7 @@ from regionplot.inputs.crs_texts import path_in_vectors, refuse_reference
 from regionplot.inputs.drivers import BLANK_BYTES, START_BYTES, read_start
 from regionplot.inputs.geojson import crs_member
 from regionplot.inputs.geopackage import check_tables, companions
+from regionplot.inputs.point_table import is_table, points_as_geojson
 
 SHAPEFILE, GEOPACKAGE, GEOJSON, FLATGEOBUF = "ESRI Shapefile", "GPKG", "GeoJSON", "FlatGeobuf"
 """GDAL's names of the drivers that may open a vector file."""
@@ -27,7 +28,7 @@ _MARKS = {
 }
 _GEOPACKAGES = (b"GPKG", b"GP10", b"GP11")
 """Application ids of GeoPackages. Other SQLite files can have tables that refer to other files."""
-_KINDS = "shapefiles (zipped or not), GeoPackage, GeoJSON and FlatGeobuf"
+_KINDS = "shapefiles (zipped or not), GeoPackage, GeoJSON, FlatGeobuf and tables of points (.csv)"
 _REQUIRED_PARTS = (".shx", ".dbf")
 _PARTS = (".shp", ".shx", ".dbf", ".prj", ".cpg", ".qix", ".sbn", ".sbx")
 """Suffixes of the files of a shapefile that GDAL may read."""
@@ -51,8 +52,8 @@ class VectorSource:
     """A vector file that GDAL may open."""
 
     name: str | bytes
-    """GDAL's name of the file, or the content of the file. The content is opened if the file is in an archive, or if
-    pyogrio would interpret its name as the name of another file."""
+    """GDAL's name of the file, or the content of the file. The content is opened if the file is in an archive or a
+    table, or if pyogrio would interpret its name as the name of another file."""
     driver: str
     """The only driver that may open the file."""
     crs_member: str | None = None
@@ -127,6 +128,8 @@ def vector_source(path: Path) -> VectorSource:
     start = read_start(path, FeaturesError)
     if start.startswith(_ZIP):
         return _zipped(path)
+    if is_table(path):
+        return VectorSource(points_as_geojson(path), GEOJSON)
     driver = _driver(str(path), start)
     if driver == GEOJSON:  # without the prefix, GDAL would also try other drivers
         return VectorSource(f"GeoJSON:{path}", driver, crs_member(path))

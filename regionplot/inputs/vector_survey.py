@@ -20,6 +20,7 @@ from regionplot.geo.crs import parse_crs
 from regionplot.geo.extent import LONLAT, Extent
 from regionplot.geo.project import project_extent
 from regionplot.inputs.isolation import Arrays, start_reading
+from regionplot.inputs.point_table import is_table
 from regionplot.inputs.vector_files import VectorFile, convert_errors, list_layers
 from regionplot.inputs.vector_sources import GEOPACKAGE, vector_source
 from regionplot.settings.vector import VectorSettings
@@ -78,7 +79,7 @@ def survey_vector(path: Path) -> VectorSurvey:
     Parameters
     ----------
     path : Path
-        Shapefile (zipped or not), GeoPackage, GeoJSON or FlatGeobuf.
+        Shapefile (zipped or not), GeoPackage, GeoJSON, FlatGeobuf, or a table of points (CSV).
 
     Raises
     ------
@@ -88,7 +89,8 @@ def survey_vector(path: Path) -> VectorSurvey:
 
     def read() -> Arrays:
         source = vector_source(path)
-        found = {"format": source.driver, "layers": [asdict(_layer(path, name)) for name in _names(path)]}
+        kind = "CSV" if is_table(path) else source.driver
+        found = {"format": kind, "layers": [asdict(_layer(path, name)) for name in _names(path)]}
         return {"text": np.frombuffer(json.dumps(found).encode(), np.uint8)}
 
     found = json.loads(start_reading(read, path, FeaturesError)()["text"].tobytes())

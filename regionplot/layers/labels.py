@@ -259,7 +259,7 @@ class _PointLabels:
 
 
 class _NameLabels(_PointLabels):
-    """A dot and a name at each point."""
+    """A dot and a name at each point, or only a name beside a symbol of `[[points]]`."""
 
     def marks(self) -> Iterator[PanelMark]:
         """Yield dots, then names."""
@@ -273,24 +273,29 @@ class _NameLabels(_PointLabels):
             style = style_of(self.layer.features.ranks[number], coarse=self.is_coarse)
             if style is None or any(math.dist((x, y), other) < distance for other in taken):
                 continue
-            label = self._placed(self.layer.features.names[number], x, y, style)
+            symbol = self.placer.symbols.get((round(x), round(y)))
+            label = self._placed(self.layer.features.names[number], x, y, style, symbol)
             if label is not None:
                 names.append(label)
                 taken.append((x, y))
-                dots.setdefault(style.dot, []).append((x, y))
+                if symbol is None:
+                    dots.setdefault(style.dot, []).append((x, y))
+                else:
+                    del self.placer.symbols[round(x), round(y)]
         if self.layer.settings.dots:
             yield from (self._dots(diameter, points) for diameter, points in dots.items())
         yield from names
 
-    def _placed(self, name: str, x: float, y: float, style: Style) -> Label | None:
-        """Return the label of a point, and take its box and that of its dot. Return None if there is no room."""
-        points, radius = self.sheet.label_points(style.points), style.dot / 2 * self.dot_scale
-        size = self.placer.measure(name, points, style.weight)
-        dot = LabelBox.around(x, y, 2 * radius + 2, 2 * radius + 2)
-        if not (name and self.placer.is_inside(dot, 2) and self.placer.is_free(dot)):
+    def _placed(self, name: str, x: float, y: float, style: Style, symbol: LabelBox | None) -> Label | None:
+        """Return the label of a dot or a symbol, and take their boxes. Return None if there is no room."""
+        points, scale = self.sheet.label_points(style.points), self.sheet.label_scale
+        size, radius = self.placer.measure(name, points, style.weight), style.dot / 2 * self.dot_scale
+        dot, distance = LabelBox.around(x, y, 2 * radius + 2, 2 * radius + 2), radius + _FROM_DOT * scale
+        if symbol is not None:
+            dot, distance = symbol, (symbol.right - symbol.left) / 2 + _GAP[0] * scale + 1
+        if not (name and self.placer.is_inside(dot, 2) and (symbol is not None or self.placer.is_free(dot))):
             return None
-        scale = self.sheet.label_scale
-        places = (rounded_box(box) for box in places_beside(x, y, size, radius + _FROM_DOT * scale))
+        places = (rounded_box(box) for box in places_beside(x, y, size, distance))
         found = self.placer.first_free(places, (_GAP[0] * scale, _GAP[1] * scale), _EDGE * scale)
         if found is None:
             return None

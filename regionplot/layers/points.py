@@ -20,7 +20,6 @@ from regionplot.settings.base import Color, Text
 from regionplot.settings.vector import ClassSettings
 from regionplot.sheet.layout import Layout, Page, Room
 from regionplot.sheet.marks import Markers, PanelMark, SheetMark
-from regionplot.sheet.placing import LabelBox
 from regionplot.sheet.sheet import Sheet
 
 _MAX_TAKEN = 500
@@ -107,7 +106,7 @@ class Points(VectorFileLayer):
             for number in shown[:_MAX_TAKEN]:
                 side = sheet.pixels(float(self.sizes[number]) * factor)
                 x, y = map(float, pixels[number])
-                sheet.shared_placer.take(LabelBox.around(x, y, side, side))
+                sheet.shared_placer.take_symbol(x, y, side)
         kinds = np.column_stack([-self.sizes[shown], self.classes[shown]])
         for size, number in np.unique(kinds, axis=0):
             points = features.in_map(pixels[shown[(kinds == (size, number)).all(axis=1)]], sheet.view)

@@ -39,7 +39,7 @@ class VectorSettings(LayerSettings):
     allow_remote: Annotated[bool, NOT_IN_DIGEST] = False
     """Allow `path` to be an address: `s3://`, `gs://`, `az://`, `https://` or `http://`, or GDAL's name of it."""
     path: Annotated[Path, BeforeValidator(_find_vector_file), NOT_IN_DIGEST]
-    """Shapefile (zipped or not), GeoPackage, GeoJSON or FlatGeobuf."""
+    """Shapefile (zipped or not), GeoPackage, GeoJSON, FlatGeobuf, or a table of points (CSV)."""
     layer: Text | None = None
     """Layer to read from a file with several layers. Default: the first layer."""
     crs: Text | None = None

@@ -95,6 +95,8 @@ class Placer:
     _taken: NDArray[np.float64] = field(default_factory=lambda: np.empty((_FIRST, 4)))
     """Left, bottom, right and top of each taken box, shape (n, 4). Only the first `_count` rows are used."""
     _count: int = 0
+    symbols: dict[tuple[int, int], LabelBox] = field(default_factory=dict)
+    """Boxes of symbols that have no name yet, by their rounded centers."""
 
     def __iter__(self) -> Iterator[LabelBox]:
         """Iterate over the taken boxes."""
@@ -107,6 +109,12 @@ class Placer:
                 self._taken = np.concatenate([self._taken, np.empty_like(self._taken)])
             self._taken[self._count] = box
             self._count += 1
+
+    def take_symbol(self, x: float, y: float, side: float) -> None:
+        """Take the box of a symbol. A label can then name the symbol."""
+        box = LabelBox.around(x, y, side, side)
+        self.take(box)
+        self.symbols[round(x), round(y)] = box
 
     def is_free(self, box: LabelBox, dx: float = 0.0, dy: float = 0.0) -> bool:
         """Return True if no taken box is nearer to a box than `dx` pixels along x and `dy` pixels along y."""

@@ -19,7 +19,7 @@ from regionplot.render.figure import plot_region
 from regionplot.render.renderer import MapRenderer
 from regionplot.render.sheets import Style, make_sheet
 from regionplot.settings.loading import read_config
-from regionplot.sheet.marks import Markers
+from regionplot.sheet.marks import Label, Markers
 
 REGION = Region("a", Extent(-100, -80, 30, 42))
 pytestmark = pytest.mark.usefixtures("read_in_process", "draw_in_process")
@@ -82,6 +82,23 @@ def test_the_fast_map_and_the_figure_are_equal_and_labels_avoid_symbols(load, st
     figure.canvas.draw()
     expected = np.asarray(figure.canvas.buffer_rgba())[..., :3]
     np.testing.assert_array_equal(MapRenderer(shared).render(REGION).pixels, expected)
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["one table of names", "two equal tables of names"])
+def test_a_name_stands_beside_its_symbol_without_a_dot(load, stations, again: bool) -> None:
+    names = {"path": stations, "name": "kind"}
+    shared = load(
+        map={"size": [1000, 600]}, points=[{"path": stations, "size": 12}], labels=[names] * (2 if again else 1)
+    )
+    sheet = make_sheet(REGION, Style.of(shared))
+    marks = DrawnMarks.of(shared.layers, sheet).in_panel
+    (symbols,) = [mark for mark in marks if isinstance(mark, Markers)]
+    labels = [mark for mark in marks if isinstance(mark, Label)]
+    assert [label.text for label in labels] == ["A", "B", "A"]
+    panel, left = sheet.view.panel, sheet.view.box.left
+    pixels = [left + (x - panel.extent.xmin) / panel.pixel_width for x, _ in symbols.points]
+    radius = symbols.size / 2 * sheet.layout.dpi / 72
+    assert all(radius < label.x - x < radius + 20 for label, x in zip(labels, pixels, strict=True))
 
 
 @pytest.mark.parametrize(
