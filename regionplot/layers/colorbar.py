@@ -34,8 +34,8 @@ _LARGEST_SHARE = 0.6
 """Maximum width of a short color bar, as a fraction of the sheet."""
 LIFT = 5 / 72
 """Inches between a short color bar and the label above it."""
-_RANGE = 105
-"""Points for the range of the values of a map above the right end of a short color bar."""
+_RANGE = 11
+"""Width of the range of the values of a map above the right end of a short color bar, in font sizes."""
 _GAP = 9
 """Points between the bar and the panel."""
 
@@ -90,9 +90,16 @@ class ColorBarLayer(Layer):
 def _label_width(layout: Layout) -> int:
     """Return the pixels for the label above a short color bar. Other keys may have labels at its right."""
     has_others = any(layout.page.config.layers.get(name) for name in ("contours", "barbs"))
-    if any(settings.show for settings in layout.page.config.layers.get("value_range", ())):
-        return _short_box(layout).width - layout.page.pixels(_RANGE)
+    for settings in layout.page.config.layers.get("value_range", ()):
+        if settings.show:
+            font_size: float = getattr(settings, "font_size", 0.0)  # of `ValueRangeSettings`, which imports this module
+            return _short_box(layout).width - range_width(layout.page, font_size)
     return _short_box(layout).width if has_others else layout.text_width
+
+
+def range_width(page: Page, font_size: float) -> int:
+    """Return the pixels for the range of the values of a map in a font size."""
+    return round(_RANGE * page.small_points(font_size) * page.dpi / POINTS_PER_INCH)
 
 
 def _wide_box(layout: Layout, room: Box) -> Box:

@@ -11,12 +11,15 @@ from pydantic import AfterValidator
 from typing_extensions import override
 
 from regionplot.layers.base import Layer, LayerSettings, LoadContext, settings_digest
-from regionplot.layers.colorbar import place_above_short_bar
+from regionplot.layers.colorbar import place_above_short_bar, range_width
 from regionplot.layers.label_texts import checked_format
 from regionplot.settings.base import Text as Words
 from regionplot.settings.sheet import FontSize
 from regionplot.sheet.marks import Text
 from regionplot.sheet.sheet import Sheet
+
+_SMALLEST = 0.6
+"""Minimum font size of a long text, as a fraction of its normal size."""
 
 
 class ValueRangeSettings(LayerSettings):
@@ -49,8 +52,18 @@ class ValueRange(Layer):
         place, words = place_above_short_bar(sheet.layout), self._words(sheet)
         if place is not None and words:
             page = sheet.layout.page
-            points = page.small_points(self.settings.font_size)
-            yield Text(*place, words, points, page.ink, align="right", is_hinted=False, font=page.font)
+            size = self.settings.font_size
+            yield Text(
+                *place,
+                words,
+                page.small_points(size),
+                page.ink,
+                align="right",
+                max_width=range_width(page, size),
+                smallest=_SMALLEST,
+                is_hinted=False,
+                font=page.font,
+            )
 
     def _words(self, sheet: Sheet) -> str:
         """Return the text, which is empty if the map shows no numbers."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
@@ -23,6 +25,8 @@ from regionplot.sheet.layout import POINTS_PER_INCH
 from regionplot.sheet.marks import Label
 
 _ELLIPSIS = "…"
+_UNITS = re.compile(r" \([^()]*\)$")
+"""Units at the end of the label of a color bar."""
 _LINE_HEIGHT, _FIRST_LINE = 1.15, 0.75
 """Line spacing as a multiple of the font size, and height of the first line above the baseline in line spacings."""
 _LEAST_POINTS = 5.0
@@ -255,11 +259,14 @@ def fits_unmeasured(letters: str, points: float, dpi: float, available: float) -
 
 
 def shorten_text(text: Text, available: float) -> None:
-    """Truncate a text and add an ellipsis, so that it fits into the available pixels."""
-    letters = text.get_text()
-    while letters and _width(text) > available:
-        letters = letters[: int(len(letters) * min(available / _width(text), 0.98))].rstrip()
-        text.set_text(letters + _ELLIPSIS)
+    """Truncate a text and add an ellipsis, so that it fits into the available pixels. Keep short units at its end."""
+    letters, units = text.get_text(), ""
+    found = _UNITS.search(letters)
+    if found is not None and len(found[0]) <= len(letters) / 2:
+        letters, units = letters[: found.start()], found[0]
+    while letters and (width := _width(text)) > available:
+        letters = letters[: len(letters) - max(math.ceil(len(text.get_text()) * (1 - available / width)), 1)].rstrip()
+        text.set_text(f"{letters}{_ELLIPSIS}{units}")
 
 
 def _width(text: Text) -> float:
