@@ -51,6 +51,8 @@ class Title(Layer):
     key: str
     texts: Mapping[str, str] = field(default_factory=dict)
     """The other texts, by the name of their setting. They are the same on all maps."""
+    is_raised: bool = False
+    """True if the title is as high as titles with other texts, because another panel of the sheet has such texts."""
 
     @classmethod
     @override
@@ -109,7 +111,7 @@ class Title(Layer):
             )
 
     def _title_baseline(self, layout: Layout) -> int:
-        if self.texts:
+        if self.texts or self.is_raised:
             return _baseline(layout, _UPPER)
         page, settings = layout.page, layout.page.config.sheet
         return (

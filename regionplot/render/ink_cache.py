@@ -165,7 +165,8 @@ class InkCache:
         if crs is not self.style.shared.crs:
             panel.update(crs.to_wkt().encode())
         on_sheet = panel.copy()
-        on_sheet.update(repr(("sheet", title, font_files(title))).encode())
+        marks = [each.mark(title, self.style.layout) for each in self.style.layers if isinstance(each, Title)]
+        on_sheet.update(repr(("sheet", title, marks, font_files(title))).encode())
         return InkKeys(panel.hexdigest()[:_DIGITS], on_sheet.hexdigest()[:_DIGITS])
 
 

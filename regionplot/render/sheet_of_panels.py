@@ -73,7 +73,7 @@ class PanelsRenderer:
         canvases = canvases or Canvases()
         self._panels = [
             _Panel(MapRenderer(style.shared, maps, canvases, style), offset)
-            for style, offset in zip(_aligned(_sharing_bars(styles)), offsets, strict=True)
+            for style, offset in zip(_aligned(_with_equal_titles([*_sharing_bars(styles)])), offsets, strict=True)
         ]
 
     @property
@@ -202,6 +202,14 @@ def _sharing_bars(styles: Sequence[Style]) -> Iterator[Style]:
 
 def _is_bar(layer: Layer) -> bool:
     return isinstance(layer, ColorBarLayer | Legend)
+
+
+def _with_equal_titles(styles: Sequence[Style]) -> Iterator[Style]:
+    """Yield styles whose titles are equally high."""
+    is_raised = any(layer.texts for style in styles for layer in style.layers if isinstance(layer, Title))
+    for style in styles:
+        layers = (replace(each, is_raised=is_raised) if isinstance(each, Title) else each for each in style.layers)
+        yield replace(style, shared=replace(style.shared, layers=tuple(layers)))
 
 
 def _aligned(styles: Iterator[Style]) -> Iterator[Style]:

@@ -152,6 +152,14 @@ def test_a_new_time_in_the_title_keeps_the_ink_of_the_panel(data: Data, drawn: l
     check_equal(found, pictures(data(tags={"VALID_TIME": "2026-11-28"}, run={"cache": False}, **title), [WEST]))
 
 
+def test_a_title_moves_if_the_other_texts_come_or_go(data: Data) -> None:
+    """A raster without a time has no text at the right, so its title is lower."""
+    settings = {"map": {**SIZE, "upper_right": "{time}"}}
+    for tags in ({"VALID_TIME": "2026-11-27"}, {}, {"VALID_TIME": "2026-11-27"}):
+        found = pictures(data(tags=tags, **settings), [WEST])
+        check_equal(found, pictures(data(tags=tags, run={"cache": False}, **settings), [WEST]))
+
+
 @pytest.mark.parametrize(
     "difference",
     [

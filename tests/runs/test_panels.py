@@ -72,6 +72,27 @@ def pixels_of(figure) -> np.ndarray:
     return np.asarray(canvas.buffer_rgba())[..., :3]
 
 
+def test_titles_of_panels_are_equally_high(make, write_raster, tmp_path) -> None:
+    """One raster states a time, which is written at the right of its title."""
+    write_raster(np.zeros((40, 60), np.float32), TRANSFORM, name="still.tif", tags={"long_name": "Height"})
+    config = make(
+        [["old", "still"]],
+        products={
+            "old": {"raster": {"path": str(tmp_path / "old_2026031000.tif"), "valid_time": "2026-03-10"}},
+            "still": {"raster": {"path": str(tmp_path / "still.tif")}},
+        },
+        time=None,
+        map={"size": [900, 500], "style": "atlas"},
+    )
+    texts = plot_region(SharedData.load(config), REGION).findobj(lambda each: hasattr(each, "get_text"))
+    shown = [text.get_text() for text in texts]
+    assert any(words.startswith("Valid") for words in shown)
+    (one,), (other,) = (
+        [text.get_position()[1] for text in texts if text.get_text().startswith(name)] for name in ("old", "still")
+    )
+    assert one == other
+
+
 @pytest.mark.parametrize("style", ["plain", "atlas"])
 def test_the_sheet_and_its_figure_are_equal_and_show_each_panel(make, style: str) -> None:
     config = make([["new", "old"], ["change"]], time=0, map={"size": [621, 463], "style": style})
