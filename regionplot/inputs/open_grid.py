@@ -108,7 +108,7 @@ class OpenGrid:
             )
         attributes = self.attributes
         stored = given if attributes is None else attributes.stored_type(given)
-        nodata = _nodata(dataset.nodatavals[band - 1], stored)
+        nodata = _nodata(dataset, band, stored)
         table = color_table(dataset, band)
         scale, offset = float(dataset.scales[band - 1]), float(dataset.offsets[band - 1])
         if settings.mask_and_scale:
@@ -195,8 +195,10 @@ def cell_type(name: str) -> np.dtype[Any]:
     return np.dtype({"complex_int16": "complex64"}.get(name, name))
 
 
-def _nodata(value: float | None, stored: np.dtype[Any]) -> float | None:
-    """Return a nodata value. If the cells are in floating point, round it to their precision."""
-    if value is None:
-        return None
+def _nodata(dataset: Any, band: int, stored: np.dtype[Any]) -> float | None:
+    """Return the nodata value of a band. If the cells are in floating point, round it to their precision."""
+    value: float | None = dataset.nodatavals[band - 1]
+    if value is None:  # rasterio leaves out the largest integers of 64 bits, because float64 rounds them up
+        is_rounded = stored.kind in "iu" and stored.itemsize == 8 and "nodata" in mask_flags(dataset, band)
+        return float(np.iinfo(stored).max) if is_rounded else None
     return float(stored.type(value)) if stored.kind == "f" else float(value)

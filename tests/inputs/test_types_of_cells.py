@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio.shutil
 import rioxarray  # noqa: F401 (adds `.rio` to arrays)
 import xarray as xr
 
@@ -17,6 +18,7 @@ from regionplot.inputs.array import ArraySource
 from regionplot.inputs.describe import open_source
 from regionplot.settings.raster import RasterSettings
 
+TRANSFORM = "<GeoTransform>0, 1, 0, 0, 0, -1</GeoTransform>"
 REAL = ["int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float32", "float64"]
 
 
@@ -33,6 +35,22 @@ def test_real_numbers_are_read_exactly(dtype: str, nodata: int | None, write_ras
         assert values.dtype == (float_dtype(kind) if mask_and_scale else kind)
         is_missing = mask_and_scale and nodata is not None
         np.testing.assert_array_equal(values, np.where(cells == nodata, np.nan, cells) if is_missing else cells)
+
+
+@pytest.mark.parametrize("dtype", ["int64", "uint64"])
+def test_the_largest_integer_of_64_bits_can_be_the_nodata_value(
+    dtype: str, write_raster: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Rasterio reads no such value, because float64 rounds it to a number that the type cannot hold."""
+    largest = np.iinfo(dtype).max
+    plain = write_raster(np.array([[1, largest], [2, 3]], dtype), name="plain.tif")
+    source = f"<SimpleSource><SourceFilename>{plain}</SourceFilename></SimpleSource>"
+    band = f'<VRTRasterBand dataType="{dtype.title().replace("i", "I")}" band="1"><NoDataValue>{largest}</NoDataValue>'
+    virtual = f'<VRTDataset rasterXSize="2" rasterYSize="2"><SRS>EPSG:4326</SRS>{TRANSFORM}{band}{source}'
+    rasterio.shutil.copy(f"{virtual}</VRTRasterBand></VRTDataset>", tmp_path / "grid.tif", driver="GTiff")
+    source = open_source(RasterSettings(path=tmp_path / "grid.tif"))
+    values = source.read(source.describe().geometry.full_window, (2, 2), "nearest")
+    np.testing.assert_array_equal(values, [[1, np.nan], [2, 3]])
 
 
 @pytest.mark.parametrize("dtype", ["complex64", "complex128", "complex_int16"])
