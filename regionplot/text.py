@@ -290,9 +290,17 @@ def path_hint(path: str) -> str:
 DELTA = "delta "
 """Beginning of the units of differences of temperatures. Such units are converted without an offset."""
 _UNIT_SYMBOLS = {
-    "degC": "°C", "C": "°C", "degree_C": "°C", "degF": "°F", "F": "°F", "degK": "K", "1": "",
-    "MB": "hPa", "mb": "hPa", "mbar": "hPa", "millibar": "hPa", "millibars": "hPa", "M/S": "m/s",
+    "degC": "°C", "C": "°C", "degree_C": "°C", "degF": "°F", "F": "°F", "degK": "K", "kelvin": "K", "Kelvin": "K",
+    "MB": "hPa", "mb": "hPa", "mbar": "hPa", "millibar": "hPa", "millibars": "hPa", "M/S": "m/s", "1": "",
+    **dict.fromkeys(("degree_Celsius", "degrees_Celsius", "degrees_C", "deg_C", "deg C", "Celsius", "celsius"), "°C"),
+    **dict.fromkeys(("~", "-", "none", "None", "unknown", "unitless", "dimensionless", "(0 - 1)", "0-1"), ""),
 }  # fmt: skip
+_POWERS = (
+    re.compile(r"(?<=\w)()(?:\^|\*\*)([+-]?\d+)(?!\w|\.\d)"),
+    re.compile(r"(?<![^\W_])(?![eE]-)([A-Za-zµμ]+)(-\d)(?!\w|\.\d)"),
+    re.compile(r"(?<![^\W_])(?!log)([A-Za-zµμ]*[a-zµμ]|[JKVW])(\d)(?!\w|\.\d)"),
+)
+"""Powers of units: `m**2` and `m^2`, `m-2`, and `m2`. `CO2`, `log10` and `1e-3` are not powers."""
 
 
 def colorbar_label(long_name: str, units: str) -> str:
@@ -319,13 +327,14 @@ def units_label(units: str) -> str:
 
     Examples
     --------
-    >>> [units_label(units) for units in ("degC", "kg m-2", "1")]
-    ['°C', 'kg m⁻²', '']
+    >>> [units_label(units) for units in ("degC", "kg m-2", "m s**-1", "1")]
+    ['°C', 'kg m⁻²', 'm s⁻¹', '']
     """
-    superscripts = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+    superscripts = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "+")
     units = units.removeprefix(DELTA)
     shown = _UNIT_SYMBOLS.get(units, units)
-    shown = re.sub(r"(?<=[A-Za-z])\^?(-?\d+)\b", lambda power: power[1].translate(superscripts), shown)
+    for power in _POWERS:
+        shown = power.sub(lambda found: found[1] + found[2].translate(superscripts), shown)
     return re.sub(r"\bug\b", "µg", shown)
 
 

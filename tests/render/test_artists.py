@@ -214,6 +214,11 @@ def test_any_title_can_be_drawn(canvas, text: str) -> None:
     [
         ("m", "Depth (m)"), ("", "Depth"), ("1", "Depth"), ("degC", "Depth (°C)"), ("kg m^-2", "Depth (kg m⁻²)"),
         ("m s-1", "Depth (m s⁻¹)"), ("ug m-3", "Depth (µg m⁻³)"), ("W/m2", "Depth (W/m²)"), ("%", "Depth (%)"),
+        ("m s**-1", "Depth (m s⁻¹)"), ("m**2 s**-2", "Depth (m² s⁻²)"),
+        ("10^15 molec/cm2", "Depth (10¹⁵ molec/cm²)"), ("log10(mg m-3)", "Depth (log10(mg m⁻³))"),
+        ("1e-3", "Depth (1e-3)"), ("1.e-3", "Depth (1.e-3)"), ("kg.m-2.s-1", "Depth (kg.m⁻².s⁻¹)"),
+        ("g CO2 m-2", "Depth (g CO2 m⁻²)"), ("ug PM2.5 m-3", "Depth (µg PM2.5 m⁻³)"), ("K2", "Depth (K²)"),
+        ("degree_Celsius", "Depth (°C)"), ("Kelvin", "Depth (K)"), ("~", "Depth"), ("(0 - 1)", "Depth"),
     ],
 )  # fmt: skip
 def test_units_are_written_in_their_common_form(units: str, label: str) -> None:
