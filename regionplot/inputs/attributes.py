@@ -88,6 +88,19 @@ class Attributes:
         others = [n for n in found if nodata is None or not math.isclose(n, nodata, rel_tol=_PRINT_ERROR)]
         return tuple(dict.fromkeys(n for n in others if not math.isnan(n)))
 
+    def scaling(self, scale: float, offset: float) -> tuple[float, float]:
+        """Return the scale and the offset. Some files state them as texts, such as "0.1", which GDAL does not read.
+
+        Parameters
+        ----------
+        scale, offset : float
+            The numbers that GDAL gives.
+        """
+        texts = {
+            key: self._numbers(key) for key in ("scale_factor", "add_offset") if isinstance(self.values.get(key), str)
+        }
+        return (texts.get("scale_factor") or [scale])[0], (texts.get("add_offset") or [offset])[0]
+
     def valid_range(self, packing: Packing, samples: Iterable[NDArray[Any]]) -> tuple[float, float]:
         """Return the smallest and the largest stored value that is valid.
 

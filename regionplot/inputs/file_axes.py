@@ -153,6 +153,17 @@ def missing_role(variable: Variable, variables: Sequence[Variable]) -> Role | No
     return missing.pop() if len(missing) == 1 else None
 
 
+def dimension_of_places(variable: Variable, variables: Sequence[Variable]) -> str | None:
+    """Return the name of a dimension with a longitude and a latitude for each element, or None if there is none.
+
+    Cells along such a dimension are not rows or columns, but the cells of an unstructured grid, or stations.
+    """
+    for dimension in variable.dimensions:
+        if {Role.LATITUDE, Role.LONGITUDE} <= set(_axes_along(variable, dimension, variables)):
+            return dimension.name
+    return None
+
+
 def find_dimensions(variable: Variable, variables: Sequence[Variable]) -> GridAxes | None:
     """Return the dimensions of the 2-D coordinates of a variable, or None if the variable has no 2-D coordinates.
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from regionplot.errors import RasterError
 from regionplot.inputs.crs_texts import path_in_raster
-from regionplot.inputs.drivers import raster_driver
+from regionplot.inputs.drivers import NETCDF, raster_driver, read_start
 from regionplot.inputs.hdf5 import check_hdf5
 from regionplot.inputs.hdf5_errors import silence_hdf5
 from regionplot.inputs.remote import gdal_name, options_for
@@ -36,7 +36,9 @@ OPTIONS = {
     "GDAL_HTTP_PROXY": "none://",  # curl refuses this proxy, so drivers such as HTTP and WMS read no URL
 }
 """GDAL options for all work with rasters."""
-_OPEN_OPTIONS = {"netCDF": {"HONOUR_VALID_RANGE": "NO"}}  # `inputs.attributes` applies the valid range
+_CDF5 = b"CDF\x05"
+"""Start of a NetCDF file in the format CDF-5. The GDAL of rasterio's wheels does not read this format."""
+_OPEN_OPTIONS = {NETCDF: {"HONOUR_VALID_RANGE": "NO"}}  # `inputs.attributes` applies the valid range
 _WITHOUT_PLACE = {"GTiff": {"GEOREF_SOURCES": "NONE"}}
 """Open options with which GDAL parses no CRS. GDAL needs 10 ms in each thread and process to prepare for a CRS."""
 _MAX_BLOCK_SIZE = 2**30
@@ -135,7 +137,7 @@ def open_raster(path: Path, name: str | None = None, open_options: Mapping[str, 
     if driver == "netCDF":
         silence_hdf5()
     without_transform = ignored_warnings(rasterio.errors.NotGeoreferencedWarning)  # files with 2-D coordinates
-    with reading(path), gdal_errors(path, "cannot be read as a raster"), without_transform:
+    with reading(path), gdal_errors(path, _problem(path, driver)), without_transform:
         whole = gdal_name(path)
         dataset = rasterio.open(
             whole if name in (None, str(path)) else name,
@@ -184,6 +186,14 @@ def gdal_errors(path: Path, problem: str = "cannot be read") -> Iterator[None]:
         yield
     except (RasterioError, CRSError, OSError) as error:
         raise RasterError(f"{path}: {problem}: {_first_line(error)}") from error
+
+
+def _problem(path: Path, driver: str) -> str:
+    """Return the beginning of the message for a file that GDAL cannot open."""
+    if driver == NETCDF and read_start(path, RasterError).startswith(_CDF5):
+        cure = f"nccopy -k nc4 {path.name} copy.nc"
+        return f"cannot be read as a raster (this GDAL may not read the format CDF-5; convert the file: {cure})"
+    return "cannot be read as a raster"
 
 
 def _first_line(error: BaseException) -> str:

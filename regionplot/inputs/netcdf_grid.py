@@ -16,7 +16,7 @@ from regionplot.geo.extent import LONLAT
 from regionplot.geo.grid import GridGeometry
 from regionplot.geo.upright import upright_grid
 from regionplot.inputs.drivers import NETCDF
-from regionplot.inputs.file_axes import AxisKind, PlacedAxes, find_axes, missing_role, place_axes
+from regionplot.inputs.file_axes import AxisKind, PlacedAxes, dimension_of_places, find_axes, missing_role, place_axes
 from regionplot.inputs.file_crs import stated_crs
 from regionplot.inputs.geolocation import kind_of
 from regionplot.inputs.grid_mapping import missing_crs
@@ -98,9 +98,15 @@ class ChosenVariable:
         return place_axes(path, grid, found, self.variables, dataset.transform)
 
     def _place_without_axes(self, dataset: Any) -> PlacedAxes | None:
-        """Return the axes of an HDF-EOS5 grid. Raise RasterError for a section, such as latitude and height."""
+        """Return the axes of an HDF-EOS5 grid. Raise RasterError for a section or an unstructured grid."""
         path, variable = self.settings.path, self.variable
-        missing = missing_role(variable, self.variables)
+        missing, places = missing_role(variable, self.variables), dimension_of_places(variable, self.variables)
+        if places is not None and dataset.transform.is_identity:
+            raise RasterError(
+                f"{path}: {plain_text(variable.path)} is not on a grid of rows and columns: its dimension "
+                f"{plain_text(places)} lists places; interpolate it to a grid first, such as with: "
+                f"cdo remapnn,r1440x720 {path.name} grid.nc"
+            )
         if missing is not None and dataset.transform.is_identity:
             names = ", ".join(plain_text(dimension.name) for dimension in variable.dimensions)
             raise RasterError(

@@ -111,6 +111,8 @@ class OpenGrid:
         nodata = _nodata(dataset, band, stored)
         table = color_table(dataset, band)
         scale, offset = float(dataset.scales[band - 1]), float(dataset.offsets[band - 1])
+        if attributes is not None:
+            scale, offset = attributes.scaling(scale, offset)
         if settings.mask_and_scale:
             scale, offset = usable_scaling(self.path, scale, offset)
         tags = band_tags(dataset, band, self.path)

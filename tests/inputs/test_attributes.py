@@ -78,6 +78,11 @@ def test_cells_outside_the_valid_range_are_missing(
     assert not caplog.records
 
 
+def test_a_scale_and_an_offset_can_be_texts(read: Any) -> None:
+    np.testing.assert_allclose(read("int16", scale_factor="0.5", add_offset="10"), CELLS * 0.5 + 10)
+    np.testing.assert_array_equal(read("int16", scale_factor="tenths"), CELLS)
+
+
 def test_a_valid_range_applies_to_stored_cells(read: Any) -> None:
     values = read("int16", valid_range=np.array([0, 100], "i2"), scale_factor=0.1, add_offset=5.0)
     assert shown(values) == np.array([5.0, 5.1, 10.0, 14.9, 15.0], "f4").tolist()

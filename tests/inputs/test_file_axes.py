@@ -366,6 +366,18 @@ def test_a_variable_without_longitudes_or_latitudes_is_refused(tmp_path: Path, n
         open_source(RasterSettings(path=path, variable="section"))
 
 
+def test_a_variable_on_an_unstructured_grid_is_refused(tmp_path: Path) -> None:
+    with netCDF4.Dataset(tmp_path / "icon.nc", "w") as file:
+        file.createDimension("time", 2)
+        file.createDimension("cell", 30)
+        for name in ("clat", "clon"):
+            file.createVariable(name, "f8", ("cell",))[:] = np.linspace(0, 1, 30)
+            file[name].setncatts({"units": "radian", "standard_name": {"a": "latitude", "o": "longitude"}[name[2]]})
+        file.createVariable("t_2m", "f4", ("time", "cell"))[:] = 1
+    with pytest.raises(RasterError, match=r"/t_2m is not on a grid of rows and columns: its dimension cell lists"):
+        open_source(RasterSettings(path=tmp_path / "icon.nc"))
+
+
 def test_bounds_give_the_width_of_one_row(tmp_path: Path) -> None:
     path = Grid(lat=LAT[:1], attributes=({**NORTH, "bounds": "lat_bnds"}, EAST)).write(tmp_path / "grid.nc")
     with netCDF4.Dataset(path, "a") as file:

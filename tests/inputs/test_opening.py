@@ -146,3 +146,11 @@ def test_hdf5_prints_no_errors_of_a_damaged_file(first, tmp_path, capfd):
     with ThreadPoolExecutor(1) as pool:
         pool.submit(read).result()
     assert capfd.readouterr().err == ""
+
+
+def test_the_cure_for_the_format_cdf5_is_named(tmp_path: Path) -> None:
+    """The file is also damaged, because some builds of GDAL read the format."""
+    (tmp_path / "grid.nc").write_bytes(b"CDF\x05" + bytes([255] * 60))
+    cure = "convert the file: nccopy -k nc4 grid.nc copy.nc"
+    with pytest.raises(RasterError, match=cure), opened(tmp_path / "grid.nc"):
+        pass
