@@ -20,6 +20,7 @@ import numpy as np
 from regionplot.errors import RegionplotError
 from regionplot.geo.region import Region
 from regionplot.layers.base import Layer
+from regionplot.layers.colorbar import end_of_short_bar
 from regionplot.layers.stack import ignore_raster, layers_with_ink
 from regionplot.layers.title import Title, title_of
 from regionplot.render.code import code_digest, font_files
@@ -209,7 +210,7 @@ def _common(style: Style) -> list[Any]:
     settings = {name: items for name, items in digest_items(shared.config).items() if name not in left_out}
     settings["map"] = {name: value for name, value in settings.get("map", {}).items() if name not in ("title", "empty")}
     layers = [_identity(layer) for layer in layers_with_ink(style.layers) if not isinstance(layer, Title)]
-    boxes = repr((layout.size, layout.dpi, layout.panel, sorted(layout.rooms.items())))
+    boxes = repr((layout.size, layout.dpi, layout.panel, sorted(layout.rooms.items()), end_of_short_bar(layout)))
     letters = (getattr(layer, "letters", "") for layer in style.layers)
     fonts = font_files("".join([shared.config.colors.label or "", *_names(style), *letters]))
     return [settings, layers, boxes, shared.crs.to_wkt(), fonts]

@@ -202,6 +202,23 @@ def test_ink_is_not_kept_if_anything_changes_that_shows(data: Data, drawn: list[
 
 
 @pytest.mark.parametrize(
+    "colors",
+    [
+        {"levels": list(range(0, 2500, 100))}, {**LEVELS, "under": "none"}, {**LEVELS, "nodata": "#808080"}, {},
+        {**LEVELS, "label": "A long label of the scale " * 4}, {**LEVELS, "colorbar": False}, {"vmin": 0, "vmax": 9},
+        {"classes": [{"value": 7, "color": "#123456", "name": "Seven"}]},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_ink_beside_the_color_bar_is_not_kept_if_its_place_changes(data: Data, colors) -> None:
+    atlas = {"map": {"size": (700, 500), "style": "atlas"}, "features": []}
+    beyond = [Region("beyond", Extent(-110, -91, 33, 46.5), title="West")]
+    pictures(data(**atlas), beyond)
+    found = pictures(data(**atlas, colors=colors), beyond)
+    check_equal(found, pictures(data(**atlas, colors=colors, run={"cache": False}), beyond))
+
+
+@pytest.mark.parametrize(
     "region",
     [Region("west", Extent(-99, -91, 33, 36.6), title="West"), Region("west", WEST.extent, title="Far west")],
     ids=["limits", "title"],
