@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -230,10 +229,16 @@ def _open_ends(settings: ColorSettings) -> str:
 
 
 def _rounded(values: Floats) -> list[float]:
-    """Return values in few digits that are as different as the values are."""
-    digits = 2 - math.floor(math.log10(float(values[-1] - values[0])))
-    inside = (value for value in map(float, np.unique(np.round(values, digits))) if values[0] <= value <= values[-1])
-    return list(inside) or [float(values[0]), float(values[-1])]
+    """Return values in few digits that are as different as the values are. Values in ascending order are expected.
+
+    The distance to the nearest value determines the digits, because the values can have different magnitudes.
+    """
+    gaps = np.diff(values)
+    nearest = np.minimum(np.append(gaps, gaps[-1]), np.append(gaps[0], gaps))
+    digits = 1 - np.floor(np.log10(nearest)).astype(int)
+    rounded = {round(float(value), int(places)) for value, places in zip(values, digits, strict=True)}
+    inside = sorted(value for value in rounded if values[0] <= value <= values[-1])
+    return inside or [float(values[0]), float(values[-1])]
 
 
 def _interpolated(before: Floats, after: Floats, values: Any) -> Any:

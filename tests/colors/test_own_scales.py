@@ -99,6 +99,15 @@ def test_quantiles_use_all_colors_for_skewed_values(drawn) -> None:
     assert abs(int(found[200]) - 128) <= 2
 
 
+def test_the_color_bar_of_quantiles_has_all_deciles_of_skewed_values(write_raster) -> None:
+    """Deciles were rounded to the same number of digits, so that small ones were equal."""
+    path = write_raster(np.exp(np.linspace(-6, 9, 400)).reshape(20, 20))
+    shared = SharedData.load(read_config({"raster": {"path": path}, "colors": {"norm": "quantile"}}))
+    ticks = np.array(shared.scale.key().ticks)
+    deciles = np.exp(np.linspace(-6, 9, 11))[1:-1]
+    assert all(abs(ticks - decile).min() < decile * 0.1 for decile in deciles)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.uint8, np.float64])
 @pytest.mark.parametrize("values", [[0] * 9 + [5], [0, 5], [1] * 3 + [2] * 9, [0] * 5 + [1] * 5 + [7] * 5])
 def test_quantiles_show_values_that_many_cells_share_in_different_colors(values: list[int], dtype: Any, drawn) -> None:
