@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pyproj
 import shapely
@@ -62,6 +64,18 @@ def is_near_earth(extent: Extent, crs: pyproj.CRS) -> bool:
         A geographic or projected CRS.
     """
     return max(map(abs, (extent.xmin, extent.xmax, extent.ymin, extent.ymax))) <= _farthest(crs)[0]
+
+
+def is_beyond_pole(extent: Extent, crs: pyproj.CRS) -> bool:
+    """Return True if all latitudes of an extent in a geographic CRS are beyond 90 degrees.
+
+    Examples
+    --------
+    >>> is_beyond_pole(Extent(35, 45, -105, -95), pyproj.CRS("EPSG:4326"))
+    True
+    """
+    pole = math.radians(_POLE) / unit_size(crs)
+    return crs.is_geographic and (extent.ymin >= pole or extent.ymax <= -pole)
 
 
 def within_world(extent: Extent) -> Extent:

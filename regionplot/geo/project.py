@@ -8,6 +8,7 @@ import numpy as np
 import pyproj
 
 from regionplot.errors import RegionError
+from regionplot.geo.bounds import is_beyond_pole
 from regionplot.geo.crs import Floats, meridian_offset, same_crs, transformer, unit_size, unwrap
 from regionplot.geo.crs_cache import crs_cache
 from regionplot.geo.extent import FULL_TURN, Extent
@@ -53,6 +54,8 @@ def project_extent(extent: Extent, source: pyproj.CRS, target: pyproj.CRS) -> Ex
     usable = np.isfinite(projected_x) & np.isfinite(projected_y)
     if not target.is_geographic and not _is_small(projected_x, projected_y, target):
         usable &= _areal_scale(x, y, source, target) <= _MAX_AREAL_SCALE
+    if not usable.any() and is_beyond_pole(extent, source):
+        raise RegionError(f"the region ({extent}) lies beyond a pole; are longitudes and latitudes swapped?")
     if not usable.any():
         raise RegionError(
             f"the region ({extent}) cannot be shown in the projection {target.name!r}; use another projection"

@@ -117,6 +117,11 @@ def test_longitudes_continue_beyond_180_at_the_antimeridian() -> None:
     assert 20 <= back.width < 60
 
 
+def test_swapped_longitudes_and_latitudes_are_named() -> None:
+    with pytest.raises(RegionError, match=r"y -105 to -95.* lies beyond a pole; are longitudes and latitudes swapped"):
+        project_extent(Extent(35, 45, -105, -95), LONLAT, parse_crs("EPSG:5070"))
+
+
 def test_an_extent_on_the_far_side_of_the_earth_cannot_be_shown() -> None:
     with pytest.raises(RegionError, match=r"x 170 to 175, y 0 to 5.* cannot be shown"):
         project_extent(Extent(170, 175, 0, 5), LONLAT, parse_crs("+proj=ortho +lon_0=0 +lat_0=0"))
