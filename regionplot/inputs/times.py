@@ -16,6 +16,7 @@ _TAG_DATE = re.compile(r"(\d{4}):(\d\d):(\d\d)")
 _UTC_WORDS = re.compile(r"(?<=[\d\s.])\s*(UTC|GMT|Z)", re.I)
 _OFFSET = re.compile(r"(?<=[\d.])\s*([+-])(\d{1,2})(?::?(\d\d))?")
 """An offset from UTC after a time of day, such as +09:00, -6:00 or +0530."""
+_NANOSECONDS = re.compile(r"(nanosec(ond)?s?|nsecs?|ns)\s", re.I)
 _REFERENCE = re.compile(r"(?P<unit>.*?\ssince\s+)(?P<start>.*)", re.I | re.S)
 
 
@@ -95,7 +96,10 @@ def decode_time(value: str, units: str, calendar: str) -> datetime:
     start, offset = split_offset(found["start"])
     if re.search(r"[A-Za-z]{2,}\s*$", start):
         raise ValueError(f"{start.split()[-1]} is not a known time zone")
-    date = _num2date(float(value), found["unit"] + start, calendar.strip() or "standard")
+    number, unit = float(value), found["unit"]
+    if _NANOSECONDS.match(unit):  # xarray writes this unit, but cftime does not read it
+        number, unit = number / 1000, "microseconds since "
+    date = _num2date(number, unit + start, calendar.strip() or "standard")
     time = parse_time(date)
     if time is None:
         raise ValueError(f"{date} does not exist in the Gregorian calendar after the year 0")

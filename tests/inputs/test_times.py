@@ -82,6 +82,7 @@ def test_the_offset_in_a_tag_is_used(write_raster: Callable[..., Path], tag: str
         ("0", "seconds since 2024-02-29 00:00:00 UTC"),
         ("0", "Seconds Since 2024-02-29T00:00:00Z"),
         ("1", "days since 2024-02-28"),
+        ("1709164800000000000", "nanoseconds since 1970-01-01"),
         ("0.9999999999", "days since 2024-02-28"),
     ],
 )
