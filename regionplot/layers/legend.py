@@ -39,6 +39,9 @@ _MIN_NAME = 3
 """Minimum number of letters of a class name that must fit. If fewer fit, no legend is drawn."""
 _LETTER, _CAPITAL, _IDEOGRAM = 0.6, 0.72, 1.0
 """Estimated widths of letters, as fractions of the font size. The exact widths are known only when names are drawn."""
+_WIDER = {**dict.fromkeys("0123456789", 0.1), **dict.fromkeys("wMW&", 0.28), **dict.fromkeys("m%@", 0.4)}
+"""Differences of the widths of DejaVu Sans to the estimated widths, as fractions of the font size. Hinting makes the
+digits of small fonts wider."""
 _MIN_LABEL = 0.6
 """Minimum font size of a long label, as a fraction of its normal size. A label that is still too long is truncated."""
 
@@ -54,7 +57,7 @@ class LegendGrid:
     """Width and height in pixels."""
     gap: int
     """Pixels between a swatch and its name. The gap between a name and the next swatch is at least three times as
-    wide."""
+    wide, or twice if the name is wider than estimated."""
 
     @classmethod
     def of(cls, page: Page, names: Sequence[str], bottom: int = 0) -> LegendGrid | None:
@@ -81,7 +84,7 @@ class LegendGrid:
             return None
         swatch, gap, row = (page.pixels(_SWATCH[0]), page.pixels(_SWATCH[1])), page.pixels(_GAP), page.pixels(_ROW)
         beside, available = swatch[0] + 4 * gap, page.size[0] - 2 * page.margin
-        widest = math.ceil(max(letters_of(name) for name in names) * page.pixels(_NAME_POINTS))
+        widest = math.ceil(max(map(_room_for, names)) * page.label_points * page.dpi / POINTS_PER_INCH)
         most_rows = max(1, int(page.size[1] * _MAX_SHARE / row))
         columns = max(1, min(available // (beside + widest), len(names)))
         rows = min(-(-len(names) // columns), most_rows)
@@ -137,7 +140,7 @@ class Legend(Layer):
             box = grid.swatch_box(number)
             yield Rectangle(box, tuple(color), page.line_ink, page.neatline_pixels)
             middle = box.bottom + box.height / 2
-            yield _line(page, box.right + grid.gap, middle, name, max_width=grid.name_width)
+            yield _line(page, box.right + grid.gap, middle, name, max_width=grid.name_width + grid.gap)
         is_above = page.has_short_bar
         bottom = grid.box.top - page.pixels(_FOOT) if is_above else layout.rooms[NAME].bottom
         x, align = (grid.box.left, "left") if is_above else (layout.size[0] / 2, "center")
@@ -186,3 +189,8 @@ def letters_of(name: str) -> float:
     wide = sum(unicodedata.east_asian_width(letter) in "WF" for letter in name)
     capitals = sum(letter.isupper() for letter in name)
     return wide * _IDEOGRAM + capitals * _CAPITAL + (len(name) - wide - capitals) * _LETTER
+
+
+def _room_for(name: str) -> float:
+    """Return a width, as a multiple of the font size, in which a name fits in each font."""
+    return letters_of(name) + sum(_WIDER.get(letter, 0.0) for letter in name)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import text_to_path
 
 from regionplot.errors import ConfigError
 from regionplot.geo.crs import parse_crs
@@ -48,6 +50,17 @@ def test_a_legend_lies_below_the_panel_and_holds_every_class(
     assert grid.rows == 1 or grid.box.height <= height / 3
     assert min(box.left for box in boxes) >= 0
     assert max(box.right for box in boxes) + grid.gap + grid.name_width <= width
+
+
+@pytest.mark.parametrize("size", [(1400, 900), (700, 500), (330, 220)])
+@pytest.mark.parametrize("name", ["10", "111", "2000-2010", "Swamp", "Commission", "WMO", "85 %", "Woody wetlands"])
+def test_short_class_names_are_complete(size: tuple[int, int], name: str) -> None:
+    layout = lay_out(config_of(*size), LegendKey((name, "1")))
+    grid = legend_grid(layout)
+    assert grid is not None
+    points = FontProperties(family="DejaVu Sans", size=layout.page.label_points)
+    width = text_to_path.get_text_width_height_descent(name, points, ismath=False)[0]
+    assert grid.name_width >= width * layout.dpi / 72
 
 
 def test_class_names_that_are_too_long_for_two_columns_have_one_column() -> None:
