@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from regionplot.layers.legend import letters_of
+from regionplot.layers.legend import room_for_name
 from regionplot.settings.vector import ClassSettings
 from regionplot.sheet.layout import HALF_CAPITAL, POINTS_PER_INCH, Box, Layout, Page, Room
 from regionplot.sheet.marks import Rectangle, SheetMark, Text
@@ -68,7 +68,7 @@ def _items(settings: ClassSettings, page: Page) -> Iterator[tuple[int, int, int]
     row = x = 0
     for number, words in enumerate(_texts(settings), _LABEL):
         before = 0 if number == _LABEL else page.pixels(_SWATCH[0]) + page.pixels(_GAP)
-        letters = round(letters_of(words) * page.label_points * page.dpi / POINTS_PER_INCH)
+        letters = round(room_for_name(words) * page.label_points * page.dpi / POINTS_PER_INCH)
         space = min(letters, available - before)
         if x and x + before + space > available:
             row, x = row + 1, 0

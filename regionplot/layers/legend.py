@@ -84,7 +84,7 @@ class LegendGrid:
             return None
         swatch, gap, row = (page.pixels(_SWATCH[0]), page.pixels(_SWATCH[1])), page.pixels(_GAP), page.pixels(_ROW)
         beside, available = swatch[0] + 4 * gap, page.size[0] - 2 * page.margin
-        widest = math.ceil(max(map(_room_for, names)) * page.label_points * page.dpi / POINTS_PER_INCH)
+        widest = math.ceil(max(map(room_for_name, names)) * page.label_points * page.dpi / POINTS_PER_INCH)
         most_rows = max(1, int(page.size[1] * _MAX_SHARE / row))
         columns = max(1, min(available // (beside + widest), len(names)))
         rows = min(-(-len(names) // columns), most_rows)
@@ -191,6 +191,6 @@ def letters_of(name: str) -> float:
     return wide * _IDEOGRAM + capitals * _CAPITAL + (len(name) - wide - capitals) * _LETTER
 
 
-def _room_for(name: str) -> float:
+def room_for_name(name: str) -> float:
     """Return a width, as a multiple of the font size, in which a name fits in each font."""
     return letters_of(name) + sum(_WIDER.get(letter, 0.0) for letter in name)
