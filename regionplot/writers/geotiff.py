@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+from affine import Affine
 from typing_extensions import override
 
 from regionplot.errors import RegionError
@@ -64,14 +66,26 @@ class GeotiffWriter(Writer[Picture]):
         }  # fmt: skip
 
 
+@lru_cache(maxsize=64)
 def _crs_of(text: str) -> Any:
+    """Return a CRS as a `rasterio.crs.CRS`. Raise RegionError if GDAL does not store it in a GeoTIFF."""
     from rasterio.crs import CRS  # noqa: PLC0415 (imports GDAL)
     from rasterio.errors import CRSError  # noqa: PLC0415
+    from rasterio.io import MemoryFile  # noqa: PLC0415
 
+    problem = "the CRS of the map cannot be stored in a GeoTIFF"
+    cure = "set another projection in [map], or use another format"
     try:
-        return CRS.from_user_input(text)
+        crs = CRS.from_user_input(text)
     except CRSError as error:
-        raise RegionError(f"the CRS of the map cannot be stored in a GeoTIFF: {error}; use another format") from None
+        raise RegionError(f"{problem}: {error}; {cure}") from None
+    with MemoryFile() as memory:
+        place = {"crs": crs, "transform": Affine(1, 0, 1, 0, -1, 1)}
+        memory.open(driver="GTiff", width=1, height=1, count=1, dtype="uint8", **place).close()
+        with MemoryFile(memory.read()) as copy, copy.open() as file:  # without the .aux.xml file of the first
+            if file.crs is None:  # such as the CRS of a rotated pole
+                raise RegionError(f"{problem}; {cure}")
+    return crs
 
 
 def _tags(metadata: Mapping[str, str]) -> dict[str, str]:

@@ -95,6 +95,14 @@ def test_a_picture_without_a_place_is_refused(renderer) -> None:
         renderer().encode(picture, "geotiff")
 
 
+def test_a_crs_that_a_geotiff_cannot_store_is_refused(renderer) -> None:
+    """GDAL would write a file without a CRS."""
+    rotated = "+proj=ob_tran +o_proj=longlat +o_lon_p=0 +o_lat_p=39.25 +lon_0=-97 +R=6371229"
+    maps = renderer(map={"projection": rotated})
+    with pytest.raises(RegionError, match=r"the CRS of the map cannot be stored in a GeoTIFF; set another projection"):
+        maps.encode(maps.render(COLORADO), "geotiff", {})
+
+
 def test_png_files_of_a_run_state_where_the_map_lies(tmp_path, make_config) -> None:
     config = make_config(map={"size": [300, 200], "projection": "EPSG:5070"}, output={"directory": tmp_path})
     render_regions([COLORADO], config)
