@@ -7,6 +7,7 @@ import re
 import sys
 import time
 
+import numpy as np
 import pytest
 
 from regionplot.cli.interrupts import machine_problem
@@ -155,6 +156,18 @@ def test_levels_for_other_data_are_reported(run_command, folder, levels, options
     if is_reported:
         assert "regionplot.toml:6: [colors]" in result.stderr
         assert "--no-config" in result.stderr
+
+
+@pytest.mark.parametrize(("values", "is_reported"), [((0.5, 1.5), True), ((0.5, 1.0), False), ((5.0, 6.0), False)])
+def test_fractions_that_are_drawn_as_classes_are_reported(run_command, folder, write_raster, values, is_reported):
+    path = write_raster(np.array([values, values], np.float32))
+    classes = '[{value = 1, color = "red"}, {value = 2, color = "blue"}]'
+    (folder / "regionplot.toml").write_text(f'[raster]\npath = "{path}"\n[colors]\nclasses = {classes}\n')
+    (folder / "regions.csv").write_text("name,west,east,south,north\nall,-100,-98,48,50\n")
+    result = run_command(folder, "regions.csv")
+    assert result.returncode == 0
+    problem = "regionplot.toml:4: [colors] classes: no cell of the raster (0.5 to 1.5) has the value of a class"
+    assert (problem in result.stderr) == is_reported, result.stderr
 
 
 TOML = {
