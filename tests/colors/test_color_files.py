@@ -236,6 +236,7 @@ FOREIGN = '<!DOCTYPE qgis [<!ENTITY a SYSTEM "file:///etc/passwd">]><qgis>&a;</q
         ("q.txt", exported("EXACT", "1,2,3\n"), "write value,red,green,blue"),
         ("i.qml", "<qgis>", "i.qml:1: is not valid XML"),
         ("i.qml", "<qgis/>", "has no raster renderer"),
+        ("i.sld", '<sld:StyledLayerDescriptor xmlns:sld="x"/>', "is an SLD style, which is not read"),
         ("i.qml", ENTITY, "declares an XML entity"),
         ("i.qml", FOREIGN, "declares an XML entity"),
         ("i.qml", "<a>" * 300, "nested too deeply"),

@@ -24,6 +24,8 @@ class _Style:
     items: list[Item] = field(default_factory=list)
     entries: list[Item] = field(default_factory=list)
     depth: int = 0
+    root: str = ""
+    """Name of the outermost element."""
 
     def parse(self) -> None:
         """Read the file. Entities are refused, and other files are never opened."""
@@ -42,6 +44,7 @@ class _Style:
         self.depth += 1
         if self.depth > _MAX_DEPTH:
             self.lines.refuse("its XML elements are nested too deeply", self.parser.CurrentLineNumber)
+        self.root = self.root or name
         if name == "rasterrenderer":
             self.renderer = attributes.get("type", "")
         elif name == "colorrampshader":
@@ -73,6 +76,8 @@ def read(lines: Lines) -> ColorTable:
     """Return the colors of a style with a palette, or with one band in pseudocolor."""
     style = _Style(lines)
     style.parse()
+    if style.root.rpartition(":")[2] == "StyledLayerDescriptor":
+        lines.refuse("is an SLD style, which is not read; save the style of the raster as .qml in QGIS")
     if style.renderer == "paletted":
         return ColorTable(classes=tuple(style.entries)) if style.entries else lines.refuse("has no colors")
     if style.renderer != "singlebandpseudocolor":
