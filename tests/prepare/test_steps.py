@@ -581,10 +581,24 @@ def test_large_averages_have_no_seams(write_raster: Any) -> None:
     np.testing.assert_allclose(result[0], values.reshape(1200, 2, 1200, 2).mean((1, 3)), rtol=1e-5)
 
 
-def test_a_target_without_coordinates_for_all_cells_is_refused(write_raster: Any) -> None:
+@pytest.mark.parametrize("resolution", [(50_000, 50_000), None])
+def test_a_target_without_coordinates_for_all_cells_is_refused(write_raster: Any, resolution: Any) -> None:
     path = write_raster(np.ones((721, 1440), "float32"), Affine(0.25, 0, -180.125, 0, -0.25, 90.125))
     with pytest.raises(RasterError, match=r"cannot be reprojected to .* as a whole"):
-        target_geometry(source_of(path).geometry, pyproj.CRS.from_epsg(3413), (50_000, 50_000))
+        target_geometry(source_of(path).geometry, pyproj.CRS.from_epsg(3413), resolution)
+
+
+@pytest.mark.parametrize("west", [-180, 0])
+@pytest.mark.parametrize("crs", ["EPSG:3857", "EPSG:3395", "+proj=merc +lat_ts=20 +R=6371200"])
+def test_a_mercator_grid_of_the_world_ends_before_the_poles(write_raster: Any, west: int, crs: str) -> None:
+    """GDAL suggests a few very large cells, because a pole is far away."""
+    path = write_raster(np.ones((180, 360), "float32"), Affine(1, 0, west, 0, -1, 90))
+    for resolution in (None, (100_000, 100_000)):
+        target = target_geometry(source_of(path).geometry, pyproj.CRS(crs), resolution)
+        assert abs(target.transform.a) < 200_000
+        assert 1.7e7 < target.extent.ymax < 2.1e7
+        assert -2.1e7 < target.extent.ymin < -1.7e7
+        assert target.extent.width == pytest.approx(4e7, rel=0.1)
 
 
 def test_a_grid_from_0_to_360_degrees_covers_western_longitudes(write_raster: Any) -> None:

@@ -21,11 +21,12 @@ from pydantic.dataclasses import dataclass
 
 from regionplot.blocks.grid import Block
 from regionplot.blocks.values import BandReader, Storage
-from regionplot.errors import ConfigError, RasterError
+from regionplot.errors import ConfigError, RasterError, RegionError
 from regionplot.geo.crs import horizontal, parse_crs, same_crs, with_meridian
 from regionplot.geo.dtypes import fits_dtype
-from regionplot.geo.extent import FULL_TURN
+from regionplot.geo.extent import FULL_TURN, Extent
 from regionplot.geo.grid import GridGeometry
+from regionplot.geo.project import project_extent
 from regionplot.inputs.describe import open_bands
 from regionplot.inputs.source import RasterInfo
 from regionplot.prepare.base import STEP_CONFIG, StepSettings
@@ -46,6 +47,9 @@ _EXACT = 1e-9
 interpolate. rasterio 1.4 does not accept 0.
 """
 _MAX_CELLS = 2**32
+_MERCATOR = ("Mercator (", "Popular Visualisation Pseudo Mercator")
+_FAR = 1.5
+"""Smallest ratio of a suggested extent to the extent without large distortion, if the suggestion is not used."""
 _ROUNDING = 1e-6
 
 
@@ -251,21 +255,56 @@ def _with_resolution(source: GridGeometry, resolution: Sequence[float] | None) -
 
 
 def _projected(source: GridGeometry, crs: pyproj.CRS, resolution: Sequence[float] | None) -> GridGeometry:
-    import rasterio  # noqa: PLC0415 (GDAL: import it only to read)
-    from rasterio.warp import calculate_default_transform  # noqa: PLC0415
-
-    extent = source.extent
-    try:
-        affine, width, height = calculate_default_transform(
-            horizontal(source.crs).to_wkt(), horizontal(crs).to_wkt(), source.width, source.height,
-            extent.xmin, extent.ymin, extent.xmax, extent.ymax,
-            resolution=None if resolution is None else tuple(resolution),
-        )  # fmt: skip
-    except (rasterio.errors.RasterioError, ValueError) as error:
-        raise RasterError(f"the raster cannot be reprojected to {crs.name!r}: {error}") from error
-    if not width or not height or width * height > _MAX_CELLS:
+    affine, width, height = _suggested(source, source.extent, crs, resolution)
+    part = _without_distant_poles(source, affine, (width, height), crs) if source.crs.is_geographic else None
+    if part is not None and _is_mercator(crs):
+        affine, width, height = _suggested(source, part, crs, resolution)
+    elif part is not None or not width or not height or width * height > _MAX_CELLS:
         raise RasterError(
             f"the raster cannot be reprojected to {crs.name!r} as a whole, because parts of it have no coordinates "
             "in this CRS; choose a target grid (like), or crop the raster first"
         )
     return GridGeometry(affine, height, width, crs)
+
+
+def _is_mercator(crs: pyproj.CRS) -> bool:
+    """Return True for a Mercator projection with straight meridians, which places only the poles at infinity."""
+    operation = crs.coordinate_operation
+    return operation is not None and operation.method_name.startswith(_MERCATOR)
+
+
+def _suggested(
+    source: GridGeometry, part: Extent, crs: pyproj.CRS, resolution: Sequence[float] | None
+) -> tuple[Affine, int, int]:
+    """Return the transform, width and height that GDAL suggests for a part of a grid in another CRS."""
+    import rasterio  # noqa: PLC0415 (GDAL: import it only to read)
+    from rasterio.warp import calculate_default_transform  # noqa: PLC0415
+
+    rows = max(1, round(source.height * part.height / source.extent.height))
+    try:
+        found: tuple[Affine, int, int] = calculate_default_transform(
+            horizontal(source.crs).to_wkt(), horizontal(crs).to_wkt(), source.width, rows,
+            part.xmin, part.ymin, part.xmax, part.ymax,
+            resolution=None if resolution is None else tuple(resolution),
+        )  # fmt: skip
+    except (rasterio.errors.RasterioError, ValueError) as error:
+        raise RasterError(f"the raster cannot be reprojected to {crs.name!r}: {error}") from error
+    return found
+
+
+def _without_distant_poles(
+    source: GridGeometry, affine: Affine, size: tuple[int, int], crs: pyproj.CRS
+) -> Extent | None:
+    """Return the part of a grid in degrees without latitudes that a projection places far away, such as Mercator.
+
+    Return None if the suggested grid has no such latitudes.
+    """
+    extent = source.extent
+    try:
+        shown = project_extent(extent, source.crs, crs)
+        back = project_extent(shown, crs, source.crs)
+    except RegionError:
+        return None
+    is_far = abs(affine.a) * size[0] > _FAR * shown.width or abs(affine.e) * size[1] > _FAR * shown.height
+    south, north = max(extent.ymin, back.ymin), min(extent.ymax, back.ymax)
+    return Extent(extent.xmin, extent.xmax, south, north) if is_far and south < north else None
