@@ -288,11 +288,14 @@ class CellLocator:
         dy, dx = (step.reshape(9, 1) - 1 for step in np.indices((3, 3)))
         wide = self._space.stretch(position[1])
         near = self._look_up(np.floor(position[0]) + dx * wide, np.floor(position[1]) + dy)
-        tried = tuple(np.broadcast_to(axis, near.shape).ravel() for axis in points)
-        found = self._refine(np.maximum(near, 0).ravel(), tried)
-        cell, across, down = (values.reshape(near.shape) for values in (found.cell, found.across, found.down))
-        distance = np.fmax(abs(across), abs(down))
-        distance[(near < 0) | ~(distance <= reach)] = np.inf
+        is_tried = _are_first(near) & (near >= 0)  # outside the source, most of the nine entries are equal
+        _, point = np.nonzero(is_tried)
+        found = self._refine(near[is_tried], tuple(axis[point] for axis in points))
+        offset = np.fmax(abs(found.across), abs(found.down))
+        cell, across, down = (np.zeros(near.shape, values.dtype) for values in (found.cell, found.across, found.down))
+        cell[is_tried], across[is_tried], down[is_tried] = found.cell, found.across, found.down
+        distance = np.full(near.shape, np.inf, offset.dtype)
+        distance[is_tried] = np.where(offset <= reach[point], offset, np.inf)
         best = distance.argmin(axis=0), np.arange(reach.size)
         return np.where(np.isfinite(distance[best]), cell[best], -1), across[best], down[best]
 
@@ -366,6 +369,14 @@ class CellLocator:
         upper, lower = (cells[first + columns[0]] * (1 - across) + cells[first + columns[1]] * across for first in rows)
         result: Floats = (upper * (1 - down) + lower * down).astype(cells.dtype)
         return result
+
+
+def _are_first(values: Indices) -> NDArray[np.bool_]:
+    """Return True for each value that is not equal to an earlier value of its column, shape (rows, columns)."""
+    are_first = np.ones(values.shape, bool)
+    for number in range(1, len(values)):
+        are_first[number] = (values[:number] != values[number]).all(axis=0)
+    return are_first
 
 
 def _round_steps(steps: Floats, limit: int) -> Indices:
