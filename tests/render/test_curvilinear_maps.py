@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -22,35 +22,39 @@ from regionplot.render.renderer import MapRenderer
 from regionplot.render.sheets import Style, make_sheet
 from regionplot.runs.run import render_regions
 from regionplot.settings.config import Config
+from regionplot.settings.loading import read_config
 from regionplot.shared.data import SharedData
 from regionplot.sheet.view import View
 
 LEVELS = [0.0, 1, 2, 5, 10, 15, 20, 30, 50]
 SHEET = {"size": [420, 340]}
+AT_THE_PEAK = 12
+"""Band at the peak of the storm."""
 EAST_CAROLINA = Region("all", Extent(-80.4, -75, 32.8, 37.3))
 NEW_BERN = Region("zoom", Extent(-77.6, -77.0, 34.4, 34.9))
 
 
-@pytest.fixture
-def stage_iv(shared_data_folder: Path, make_config: Callable[..., Config]) -> Callable[..., Config]:
-    """Return the config of a real grid: 118 x 87 cells of about 4.8 km, at the peak of a storm."""
+@pytest.fixture(scope="module")
+def stage_iv(shared_data_folder: Path) -> Callable[[int], SharedData]:
+    """Return a function that loads a band of a real grid: 118 x 87 cells of about 4.8 km."""
 
-    def config(**sections: Any) -> Config:
-        path = shared_data_folder / "stageiv_precip_curvilinear.nc"
-        raster = {"path": path, "band": 12, **sections.pop("raster", {})}
-        return make_config(raster=raster, map=SHEET, colors={"levels": LEVELS}, **sections)
+    @cache
+    def loaded(band: int) -> SharedData:
+        raster = {"path": shared_data_folder / "stageiv_precip_curvilinear.nc", "band": band}
+        sections = {"raster": raster, "map": SHEET, "colors": {"levels": LEVELS}, "output": {"directory": "maps"}}
+        return SharedData.load(read_config(sections))
 
-    return config
+    return loaded
 
 
 @pytest.fixture
 def swath(write_netcdf: Callable[..., Path]) -> Path:
     """Write a small tilted swath across the antimeridian. Two of its edges have no coordinates."""
-    row, column = np.mgrid[:90, :120]
-    latitudes, longitudes = 10 - 0.1 * row + 0.03 * column, 174 + 0.1 * column + 0.03 * row
+    row, column = np.mgrid[:45, :60]
+    latitudes, longitudes = 10 - 0.2 * row + 0.06 * column, 174 + 0.2 * column + 0.06 * row
     longitudes = np.where(longitudes > 180, longitudes - 360, longitudes)
-    longitudes[:, :4] = latitudes[:, :4] = -999
-    field = (10 + 8 * np.sin(row / 9) * np.cos(column / 7)).astype(np.float32)
+    longitudes[:, :2] = latitudes[:, :2] = -999
+    field = (10 + 8 * np.sin(row / 4.5) * np.cos(column / 3.5)).astype(np.float32)
     units = {"lat": (latitudes, {"units": "degrees_north"}), "lon": (longitudes, {"units": "degrees_east"})}
     return write_netcdf("swath.nc", **units, field=(field, {"coordinates": "lon lat", "units": "K"}))
 
@@ -73,10 +77,10 @@ def pcolormesh(shared: SharedData, region: Region) -> np.ndarray:
 
 @pytest.mark.parametrize(("region", "share"), [(EAST_CAROLINA, 0.06), (NEW_BERN, 0.04)], ids=["all", "zoom"])
 def test_pixels_are_equal_to_those_that_matplotlib_draws_from_the_coordinates_of_the_file(
-    stage_iv: Callable[..., Config], region: Region, share: float
+    stage_iv: Callable[[int], SharedData], region: Region, share: float
 ) -> None:
     """Pixels along the edges of cells can differ. Their positions are correct to a sixteenth of a cell."""
-    shared = SharedData.load(stage_iv())
+    shared = stage_iv(AT_THE_PEAK)
     expected = pcolormesh(shared, region)
     style = Style.of(shared)
     shown = make_sheet(region, style).codes.astype(int)
@@ -87,11 +91,11 @@ def test_pixels_are_equal_to_those_that_matplotlib_draws_from_the_coordinates_of
 
 
 def test_shared_data_holds_the_cells_and_coordinates_of_the_file(
-    stage_iv: Callable[..., Config], shared_data_folder: Path
+    stage_iv: Callable[[int], SharedData], shared_data_folder: Path
 ) -> None:
     from scipy.io import netcdf_file
 
-    shared = SharedData.load(stage_iv())
+    shared = stage_iv(AT_THE_PEAK)
     with netcdf_file(shared_data_folder / "stageiv_precip_curvilinear.nc", mmap=False) as file:
         for mine, name in zip(shared.meshgrid, ("lon", "lat"), strict=True):
             np.testing.assert_array_equal(mine, file.variables[name][:])
@@ -105,8 +109,8 @@ def test_shared_data_holds_the_cells_and_coordinates_of_the_file(
     assert shared.description["time"] == datetime(2018, 9, 14, 6, tzinfo=UTC)
 
 
-def test_a_band_has_a_time(stage_iv: Callable[..., Config]) -> None:
-    first, last = (SharedData.load(stage_iv(raster={"band": band})) for band in (1, 23))
+def test_a_band_has_a_time(stage_iv: Callable[[int], SharedData]) -> None:
+    first, last = stage_iv(1), stage_iv(23)
     assert first.description["time"] == datetime(2018, 9, 13, 19, tzinfo=UTC)
     assert last.description["time"] == datetime(2018, 9, 14, 17, tzinfo=UTC)
     assert not np.array_equal(first.raster, last.raster)
