@@ -37,7 +37,11 @@ class Recorder:
 sys.meta_path.insert(0, Recorder())
 """
 COMMAND = RECORD_IMPORTS + "from regionplot.cli import commands; sys.exit(commands.run(sys.argv[1:]))"
-AT_ONCE = COMMAND.replace("sys.exit(", "from regionplot.runs import identity; identity.MIN_AGE = 0; sys.exit(")
+AT_ONCE = COMMAND.replace(
+    "from regionplot.cli",
+    "sys.path[0] = ''; from regionplot.runs import identity; identity.MIN_AGE = 0; from regionplot.cli",
+)
+"""Records also the run of a new file, for a later process with the same `sys.path`."""
 FROM_A_FRAME = (
     RECORD_IMPORTS
     + """
@@ -146,19 +150,19 @@ def test_libraries_do_not_import_what_downloads_files_or_finds_plugins(cold, mon
     assert not imports.all & {"pyproj.sync", "pyproj._show_versions"}, "they import urllib.request and email"
 
 
-def test_a_known_run_imports_click_and_few_modules_of_this_package(cold) -> None:
-    draw(cold[0], None, AT_ONCE, arguments=["-q"])
+def test_a_known_run_imports_click_and_few_modules_of_this_package(cold, fill_cache) -> None:
+    fill_cache(AT_ONCE, arguments=["-q"])
     imports = draw(cold[0], None, AT_ONCE, arguments=["-q"])
     packages = {name.partition(".")[0] for name in imports.all}
     assert packages <= {"regionplot", "click", "org", "_distutils_hack"}
     assert not imports.all & {"regionplot.settings.config", "regionplot.regions.table", "regionplot.runs.run"}
 
 
-def test_a_run_whose_raster_alone_is_new_imports_neither_settings_nor_projections(cold) -> None:
+def test_a_run_whose_raster_alone_is_new_imports_neither_settings_nor_projections(cold, fill_cache) -> None:
     plain = {"map": 'size = [300, 200]\nprojection = "raster"'}
     interpolated = {"options": "resampling = 'bilinear'"}  # in another CRS
     for sections in (plain, interpolated):
-        draw(cold[0], None, AT_ONCE, **sections)
+        fill_cache(AT_ONCE, **sections)
         imports = draw(cold[0], None, AT_ONCE, **sections)
         packages = {name.partition(".")[0] for name in imports.all}
         assert {"numpy", "rasterio"} <= packages
@@ -166,8 +170,8 @@ def test_a_run_whose_raster_alone_is_new_imports_neither_settings_nor_projection
         assert not packages & {"pyproj", "shapely", "pydantic", "matplotlib", "cartopy", "pandas", "pyogrio"}
 
 
-def test_a_run_with_new_regions_loads_gdal_only_in_the_child_that_reads_the_cells(cold) -> None:
-    draw(cold[0], None, AT_ONCE)
+def test_a_run_with_new_regions_loads_gdal_only_in_the_child_that_reads_the_cells(cold, fill_cache) -> None:
+    fill_cache(AT_ONCE)
     table = cold[0] / "regions.csv"
     before = table.read_text()
     try:
