@@ -59,7 +59,7 @@ STYLES: dict[str, dict[str, Any]] = {
         "shading": {},
     },
     "furniture": {
-        "map": {"projection": "EPSG:5070", "size": [1400, 900]},
+        "map": {"projection": "EPSG:5070", "size": [700, 450]},
         "features": LAYERS,
         "locator": {"path": "sample:countries"},
         "north_arrow": {"min_angle": 0},
@@ -100,7 +100,7 @@ def check_equal(shared: SharedData, *regions: Region) -> None:
     for region in regions:
         pixels = renderer.render(region).pixels
         np.testing.assert_array_equal(pixels, saved(shared, region))
-        assert len(np.unique(pixels[::3, ::3].reshape(-1, 3), axis=0)) > 5
+        assert len({color.tobytes() for color in pixels[::3, ::3].reshape(-1, 3)}) > 5
 
 
 @pytest.mark.parametrize("style", STYLES.values(), ids=STYLES)
