@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -257,13 +255,14 @@ def test_flags_of_an_array_in_memory_are_classes() -> None:
     assert [item.name for item in found.shown] == ["a", "b", "c", "d"]
 
 
-def test_a_scale_of_the_package_needs_no_matplotlib(write_raster) -> None:
+def test_a_scale_of_the_package_needs_no_matplotlib(write_raster, light_process, tmp_path) -> None:
     path = write_raster(VALUES, tags={"standard_name": "air_temperature", "units": "K"})
-    code = (
+    script = tmp_path / "script.py"
+    script.write_text(
         "import sys\nfrom regionplot.settings.loading import read_config\n"
         "from regionplot.shared.data import SharedData\n"
         f"SharedData.load(read_config({{'raster': {{'path': {str(path)!r}}}}})).scale\n"
         "print('matplotlib' in sys.modules)"
     )
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == "False"
+    with light_process.start(tmp_path, script=script) as loading:
+        assert loading.communicate(timeout=100) == ("False\n", "")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +11,7 @@ from pathlib import Path
 import netCDF4
 import numpy as np
 import pytest
+from warm_start import WarmProcess
 
 import regionplot
 from regionplot.errors import RasterError
@@ -112,11 +112,12 @@ assert shared.raster.rio.crs.to_epsg() == 4326 and shared.raster is shared.raste
 
 
 @pytest.mark.slow
-def test_a_run_imports_no_xarray(tmp_path: Path) -> None:
-    result = subprocess.run(
-        [sys.executable, "-c", RUN, str(tmp_path / "maps")], capture_output=True, text=True, check=False, timeout=100
-    )
-    assert result.returncode == 0, result.stderr
+def test_a_run_imports_no_xarray(light_process: WarmProcess, tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(RUN)
+    with light_process.start(tmp_path, tmp_path / "maps", script=script) as run:
+        _, errors = run.communicate(timeout=100)
+    assert run.returncode == 0, errors
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the library in /proc")
