@@ -61,16 +61,18 @@ def _imports(node: ast.AST) -> Iterator[str]:
         yield from _imports(child)
 
 
-def modules() -> dict[str, str]:
-    return {path.relative_to(PACKAGE).as_posix(): path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py")}
+def modules_with(word: str) -> dict[str, str]:
+    """Return the source of each module that contains a word. Parsing all modules would take a second."""
+    sources = {path.relative_to(PACKAGE).as_posix(): path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py")}
+    return {name: source for name, source in sources.items() if word in source}
 
 
 def test_rasters_are_opened_in_one_module_and_created_in_another() -> None:
-    assert {name for name, source in modules().items() if opens_a_raster(source)} == OPENERS
+    assert {name for name, source in modules_with("rasterio").items() if opens_a_raster(source)} == OPENERS
 
 
 def test_xarray_is_imported_where_arrays_are_converted_and_nowhere_else() -> None:
-    assert {name for name, source in modules().items() if imports_xarray(source)} == XARRAY
+    assert {name for name, source in modules_with("xarray").items() if imports_xarray(source)} == XARRAY
 
 
 @pytest.mark.parametrize(
