@@ -150,10 +150,10 @@ def test_killed_worker_fails_its_job_only(method, tmp_path):
 
 @pytest.mark.parametrize("method", having("limits_time"))
 def test_late_job_is_stopped(method, tmp_path):
-    outcomes = {o.job: o for o in run_jobs(method, Act(tmp_path), ["hang", "echo:1"], WorkerSettings(3, 100))}
+    outcomes = {o.job: o for o in run_jobs(method, Act(tmp_path), ["hang", "echo:1"], WorkerSettings(2, 100))}
     assert outcomes["echo:1"].ok
     assert (outcomes["hang"].failure.cause, outcomes["hang"].failure.message) == (
-        "timeout", "took longer than 3 s and was stopped",
+        "timeout", "took longer than 2 s and was stopped",
     )  # fmt: skip
 
 

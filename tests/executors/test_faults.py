@@ -92,7 +92,7 @@ def test_job_that_finishes_while_its_worker_is_stopped_does_not_fail_the_next_jo
 
 
 def test_death_of_a_worker_is_detected_although_its_child_keeps_the_pipe_open(tmp_path):
-    outcomes = {o.job: o for o in fork(1, timeout=3).run(Act(tmp_path), ["die_with_child", "echo:1"])}
+    outcomes = {o.job: o for o in fork(1, timeout=1.5).run(Act(tmp_path), ["die_with_child", "echo:1"])}
     os.kill(recorded(tmp_path, "hanging")[0], signal.SIGKILL)
     assert outcomes["die_with_child"].failure.cause == "killed"
     assert outcomes["die_with_child"].seconds < 30
@@ -146,8 +146,8 @@ def test_worker_that_does_not_load_in_time_is_stopped(tmp_path):
     ("method", "settings", "seconds"),
     [
         ("fork", {"timeout": 0.5}, 0.5),
-        ("spawn", {"timeout": 3, "load_timeout": 0.1}, 3),
-        ("spawn", {"timeout": 0.1, "load_timeout": 3}, 3),
+        ("spawn", {"timeout": 1.5, "load_timeout": 0.1}, 1.5),
+        ("spawn", {"timeout": 0.1, "load_timeout": 1.5}, 1.5),
     ],
 )
 def test_the_time_limit_of_a_job_counts_from_the_start_of_a_worker(method, settings, seconds, tmp_path):
@@ -420,12 +420,12 @@ def test_workers_close_the_pipes_of_other_workers(tmp_path):
 def test_changes_of_the_wall_clock_do_not_change_time_limits(method, tmp_path, monkeypatch):
     times = itertools.cycle([1e9, 4e9])  # the clock jumps by a century at each call
     monkeypatch.setattr("time.time", lambda: next(times))
-    outcomes = list(EXECUTORS[method](2, settings_of(timeout=2.0)).run(Act(tmp_path), ["hang", *OTHERS]))
+    outcomes = list(EXECUTORS[method](2, settings_of(timeout=1.2)).run(Act(tmp_path), ["hang", *OTHERS]))
     assert [outcome.job for outcome in outcomes if not outcome.ok] == ["hang"]
 
 
 def test_late_worker_writes_its_stack_before_it_is_terminated(tmp_path, capfd, caplog):
-    list(fork(1, timeout=0.5, stack_timeout=2.0).run(Act(tmp_path), ["hang"]))
+    list(fork(1, timeout=0.5, stack_timeout=1.0).run(Act(tmp_path), ["hang"]))
     assert "in _hang" in capfd.readouterr().err
     assert any("hang: worker" in message and message.endswith("its stack:") for message in caplog.messages)
 

@@ -25,6 +25,9 @@ ENDS = {
 }
 
 
+FORKSERVER = {"start_method": '"forkserver"'}
+
+
 @pytest.fixture(scope="module")
 def killed(new_place):
     """Return a run whose workers are killed, each in another phase of its map."""
@@ -172,25 +175,51 @@ def test_several_signals_do_not_stop_the_cleanup(pause, place):
     place.assert_tidy()
 
 
+@pytest.fixture(scope="module")
+def hanging_in_c(new_place):
+    """Return the places of commands that hung in C code, and the seconds that each end took, by the cause of the end.
+
+    The commands hang at the same time, because each of them takes 4 s to end.
+    """
+    causes = (signal.SIGTERM, signal.SIGINT, "deadline", "deadline of the data process")
+    places = {cause: new_place() for cause in causes}
+    fault, found = ["read:*:hang-in-c"], {}
+    try:
+        places["deadline"].start(fault, "--deadline", 0.3)
+        places["deadline of the data process"].start(fault, "--deadline", 4, **FORKSERVER)
+        for number in causes[:2]:
+            places[number].start(fault)
+        for number in causes[:2]:
+            places[number].wait_for_strikes(1)
+        time.sleep(0.3)  # until the wait has begun
+        sent = time.monotonic()
+        for number in causes[:2]:
+            places[number].started[0].send_signal(number)
+        for cause, place in places.items():
+            place.output, place.error = place.started[0].communicate(timeout=20)
+            place.code = place.started[0].returncode
+            found[cause] = place, time.monotonic() - sent
+    finally:
+        for process in (each.started[0] for each in places.values() if each.started):
+            with process:
+                process.kill()
+    return found
+
+
 @linux
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_signal_ends_a_command_that_hangs_in_c_code(number, code, place):
-    command = place.start(["read:*:hang-in-c"])
-    place.wait_for_strikes(1)
-    time.sleep(0.3)  # until the wait has begun
-    sent = time.monotonic()
-    command.send_signal(number)
-    place.output, place.error = command.communicate(timeout=20)
-    assert time.monotonic() - sent < 5
-    assert command.returncode == code
+def test_a_signal_ends_a_command_that_hangs_in_c_code(number, code, hanging_in_c):
+    place, seconds = hanging_in_c[number]
+    assert seconds < 5
+    assert place.code == code
     name = signal.Signals(number).name
     assert place.error == f"regionplot: ended by {name}: the process did not stop in time and was killed\n"
     place.assert_tidy()
 
 
 @linux
-def test_the_deadline_ends_a_command_that_hangs_in_c_code(place):
-    place.run(["read:*:hang-in-c"], "--deadline", 0.3)
+def test_the_deadline_ends_a_command_that_hangs_in_c_code(hanging_in_c):
+    place, _ = hanging_in_c["deadline"]
     assert place.code == 1
     assert place.error == "regionplot: the deadline has passed: the process did not stop in time and was killed\n"
     place.assert_tidy()
@@ -223,9 +252,6 @@ def test_no_worker_outlives_the_killed_command(place):
     place.assert_only_failed()
 
 
-FORKSERVER = {"start_method": '"forkserver"'}
-
-
 @linux
 @pytest.mark.parametrize(
     ("phase", "action", "code"),
@@ -243,8 +269,8 @@ def test_a_signal_ends_a_run_whose_data_another_process_has_loaded(phase, action
 
 
 @linux
-def test_the_deadline_ends_a_process_that_loads_the_data_in_c_code(place):
-    place.run(["read:*:hang-in-c"], "--deadline", 4, **FORKSERVER)
+def test_the_deadline_ends_a_process_that_loads_the_data_in_c_code(hanging_in_c):
+    place, _ = hanging_in_c["deadline of the data process"]
     assert place.code == 1
     assert re.fullmatch("regionplot: the deadline of 4 s has passed: (no map|0 of 6 maps).*\n", place.error)
     place.assert_tidy()
