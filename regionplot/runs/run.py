@@ -165,8 +165,8 @@ def render_regions(
     method = start_method(config) if client is None else "dask"
     store.prepare_directory(config.output.directory)
     with locked(config.output.directory):
-        named = assign_file_names(selected, config)
-        with RunRecord(RunFacts.of(config), named, watch, method, redraw, scope, leftovers) as record:
+        facts, policies = RunFacts.of(config), (redraw, scope, leftovers)
+        with RunRecord(facts, assign_file_names(selected, config), watch, method, *policies) as record:
             record.client = client
             moment = _draw_all(record, data, layers, selected, observer or Observer())
         record.after_published(config.run, moment)
