@@ -29,9 +29,10 @@ PATH = Path("layer.gpkg")
 
 
 def readers() -> list[psutil.Process]:
-    """Return the child processes of this process, without the servers of `multiprocessing`, which other tests start."""
+    """Return the child processes of this process, without the servers that other tests start."""
+    servers = ("forkserver", "resource_tracker", "warm_start.py")
     commands = ((child, " ".join(child.cmdline())) for child in psutil.Process().children())
-    return [child for child, command in commands if not ("forkserver" in command or "resource_tracker" in command)]
+    return [child for child, command in commands if not any(server in command for server in servers)]
 
 
 def result(read: Callable[[], Any], timeout: float = 60.0) -> Any:
