@@ -18,6 +18,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -91,12 +92,16 @@ class MapDigests:
         return Descriptions(self._shared)
 
     def _add_functions(self) -> None:
-        """Add the code of the functions of the user. They can use all cells, so each map depends on all cells."""
+        """Add the code of the functions of the user, and everything of the raster that they can use.
+
+        They can use all cells and the whole description, so each map depends on all of them.
+        """
         from regionplot.render.style import parameters_in_use  # noqa: PLC0415 (only runs with functions need it)
         from regionplot.shared.functions import functions_digest  # noqa: PLC0415
 
         data = self._shared
         self._common.update(functions_digest(data.config) + parameters_in_use())
+        self._common.update(repr(sorted(data.description.items())).encode())
         window = data.plan.window
         if data.plan.reads_per_map or window != data.info.geometry.full_window:
             self._common.update(repr(_file_facts(data.info, data.plan)).encode())
@@ -122,8 +127,10 @@ class MapDigests:
         total.update(repr((title, view, *font_files(title), grid)).encode())
         if crs is not data.crs:
             total.update(crs.to_wkt().encode())
-        if any(layer.wants_shapes for layer in data.layers):
+        if self._has_functions or any(layer.wants_shapes for layer in data.layers):
             total.update(region.shape)
+        if self._has_functions:  # they get the whole region; `origin` is only for messages
+            total.update(repr(replace(region, attributes=dict(region.attributes), origin="")).encode())
         if config.statistics.alt_text:
             total.update(self.descriptions.of(region).alt.encode())
         if window is None or data.plan.reads_per_map or self._has_functions:

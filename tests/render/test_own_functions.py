@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import gc
 import io
@@ -26,7 +27,9 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 import regionplot
-from regionplot import Extent, Region, RunReport, render_regions
+from regionplot import Extent, Region, RunReport, SharedData, render_regions
+from regionplot.runs.digests import MapDigests
+from regionplot.shared.functions import with_functions
 
 REGIONS = [
     Region("colorado", Extent(-109, -102, 37, 41)),
@@ -247,6 +250,38 @@ def test_parameters_of_matplotlib_count_in_digests(make_config: Callable[..., An
     for width, drawn in ((3.0, 1), (3.0, 0), (4.0, 1)):
         with matplotlib.rc_context({"lines.linewidth": width}):
             assert len(render_regions(REGIONS[:1], config, draw=pixels).drawn) == drawn
+
+
+def nothing(axes: Any, region: Region, shared: Any) -> None:
+    pass
+
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {"draw": pixels, "decorate": nothing}
+
+
+@pytest.mark.parametrize("key", ["draw", "decorate"])
+def test_the_whole_row_of_a_region_counts_in_digests_of_maps_with_functions(
+    make_config: Callable[..., Any], key: str
+) -> None:
+    def drawn(**changes: Any) -> int:
+        region = dataclasses.replace(REGIONS[0], **changes)
+        return len(render_regions([region], make_config(**SMALL), **{key: FUNCTIONS[key]}).drawn)
+
+    rows = ({}, {"attributes": {"note": "a"}}, {"attributes": {"note": "b"}}, {"title": "Other"}, {"shape": b"x"})
+    assert [drawn(**row) for row in rows] == [1] * len(rows)
+    assert drawn(**rows[-1]) == 0
+    assert drawn(**rows[-1], origin="other.csv:9") == 0, "the origin is only for messages"
+
+
+def test_the_description_of_the_raster_counts_in_digests_of_maps_outside_of_it(
+    make_config: Callable[..., Any], write_raster: Callable[..., Path]
+) -> None:
+    def digest(time: str) -> str:
+        path = write_raster(np.zeros((30, 50), np.float32), tags={"VALID_TIME": time})
+        shared = SharedData.load(make_config(**SMALL, raster={"path": path}))
+        return MapDigests(with_functions(shared, draw=pixels)).of(Region("outside", Extent(10, 20, 0, 10)))
+
+    assert digest("2026-01-01") == digest("2026-01-01") != digest("2026-01-02")
 
 
 def tinted(shared: Any, region: Region, tint: int) -> Any:
