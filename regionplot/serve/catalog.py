@@ -6,10 +6,12 @@ dictionaries, and never becomes a path, an address or an expression.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from regionplot.geo.extent import FULL_TURN
 from regionplot.settings.serve import ServeSettings
 
 FORMATS: Mapping[str, str] = {"png": "image/png", "webp": "image/webp", "jpeg": "image/jpeg"}
@@ -70,6 +72,19 @@ class ProductFacts:
     """For a product with several levels: the fields by time, for each level, beginning with the default level."""
     level_units: str = ""
     """Units of the names of the levels."""
+
+    @property
+    def world_bounds(self) -> Box:
+        """The bounds as other programs expect them: longitudes from -180 to 180, and latitudes from -90 to 90.
+
+        If the product crosses the antimeridian, these are all longitudes.
+        """
+        west, south, east, north = self.bounds
+        shift = FULL_TURN * math.floor((west + FULL_TURN / 2) / FULL_TURN)
+        west, east = west - shift, east - shift
+        if east > FULL_TURN / 2:
+            west, east = -FULL_TURN / 2, FULL_TURN / 2
+        return west, max(south, -90.0), east, min(north, 90.0)
 
     def field(self, time: str) -> FieldFacts:
         """Return the field of a time at the default level. An empty text is the default time."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ from datetime import UTC, datetime
 import pyproj
 
 from regionplot.errors import RegionplotError
-from regionplot.geo.crs import parse_crs
+from regionplot.geo.crs import parse_crs, transformer
 from regionplot.geo.extent import LONLAT, Extent
 from regionplot.geo.project import project_extent
 from regionplot.geo.region import Region
@@ -41,6 +42,11 @@ from regionplot.text import plain_text, units_label
 
 logger = logging.getLogger(__name__)
 _RUN_LENGTH = 16
+_WEB_MERCATOR = "EPSG:3857"
+_MERCATOR_EDGE = 85.0511287798066
+"""Latitude of the upper edge of Web Mercator, in degrees."""
+_NEAR = 1e-6
+"""Maximum distance of two points that count as one, as a fraction of the width of an extent."""
 _WORLD: Box = (-180.0, -90.0, 180.0, 90.0)
 LONLAT_CRS = pyproj.CRS.from_user_input(LONLAT)
 
@@ -127,7 +133,7 @@ def _product(name: str, fields: Sequence[LoadedField]) -> ProductFacts:
         units=units_label(plain_text(data.info.units)),
         fields=found,
         default_time=_default_time(list(found)),
-        bounds=_bounds(extent, geometry.crs, LONLAT_CRS),
+        bounds=_degrees(extent, geometry.crs),
         crs=":".join(data.crs.to_authority() or ()),
         proj4=_proj4(data.crs),
         own_bounds=_bounds(extent, geometry.crs, data.crs),
@@ -182,11 +188,37 @@ def _bounds(extent: Extent, source: pyproj.CRS, target: pyproj.CRS) -> Box:
     return found.xmin, found.ymin, found.xmax, found.ymax
 
 
+def _degrees(extent: Extent, source: pyproj.CRS) -> Box:
+    """Return the box of an extent in degrees. It contains the poles that lie within the extent."""
+    west, south, east, north = _bounds(extent, source, LONLAT_CRS)
+    for pole in (-90.0, 90.0):
+        if not source.is_geographic and _has_pole(extent, source, pole):
+            west, south, east, north = -180.0, min(south, pole), 180.0, max(north, pole)
+    return west, south, east, north
+
+
+def _has_pole(extent: Extent, crs: pyproj.CRS, pole: float) -> bool:
+    """Return True if all meridians meet at a pole within an extent."""
+    (x, other_x), (y, other_y) = transformer(LONLAT_CRS, crs).transform([0.0, 90.0], [pole, pole])
+    is_inside = extent.xmin <= x <= extent.xmax and extent.ymin <= y <= extent.ymax
+    return is_inside and math.hypot(x - other_x, y - other_y) < _NEAR * extent.width
+
+
 def _boxes(config: Config, data: SharedData) -> dict[str, Box]:
     """Return the bounds of a raster for each usual CRS."""
     geometry = data.info.geometry
-    codes = config.serve.projections
-    return {code: _bounds(geometry.extent, geometry.crs, upright(parse_crs(code)).crs) for code in codes}
+    extent = geometry.extent
+    found = {}
+    for code in config.serve.projections:
+        shown = _within_mercator(extent) if code == _WEB_MERCATOR and geometry.crs.is_geographic else extent
+        found[code] = _bounds(shown, geometry.crs, upright(parse_crs(code)).crs)
+    return found
+
+
+def _within_mercator(extent: Extent) -> Extent:
+    """Return the part of an extent in degrees that Web Mercator shows."""
+    south, north = (min(max(edge, -_MERCATOR_EDGE), _MERCATOR_EDGE) for edge in (extent.ymin, extent.ymax))
+    return Extent(extent.xmin, extent.xmax, south, north) if south < north else extent
 
 
 def _region(region: Region, data: SharedData) -> RegionFacts | None:

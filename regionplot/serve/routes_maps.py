@@ -178,7 +178,7 @@ def catalog_json(catalog: Catalog) -> dict[str, Any]:
                 "level": product.level,
                 "levels": list(product.levels),
                 "level_units": product.level_units,
-                "bounds": product.bounds,
+                "bounds": product.world_bounds,
                 "crs": product.crs,
                 "proj4": product.proj4,
                 "own_bounds": product.own_bounds,
@@ -216,5 +216,5 @@ def tile_json(catalog: Catalog, product: ProductFacts, address: str) -> dict[str
         "tiles": [f"{address}/tiles/{quote(product.name)}/{{z}}/{{x}}/{{y}}.png"],
         "minzoom": 0,
         "maxzoom": MAX_ZOOM,
-        "bounds": product.bounds,
+        "bounds": product.world_bounds,
     }

@@ -219,7 +219,7 @@ def _collection(product: ProductFacts, at: _Addresses) -> dict[str, Any]:
     """Return the description of a product."""
     path = f"/collections/{quote(product.name)}"
     times = [time for time in product.fields if time]
-    extent: dict[str, Any] = {"spatial": {"bbox": [product.bounds], "crs": uri_of(CRS84)}}
+    extent: dict[str, Any] = {"spatial": {"bbox": [product.world_bounds], "crs": uri_of(CRS84)}}
     if times:
         extent["temporal"] = {"interval": [[times[0], times[-1]]], "values": times, "trs": _GREGORIAN}
     if product.levels:
@@ -261,7 +261,7 @@ def _tiles(product: ProductFacts, matrices: str, at: _Addresses) -> dict[str, An
     """Return the description of a tile set."""
     path = f"/collections/{quote(product.name)}/map/tiles/{matrices}"
     template = f"{path}/{{tileMatrix}}/{{tileRow}}/{{tileCol}}"
-    west, south, east, north = product.bounds
+    west, south, east, north = product.world_bounds
     return {
         "title": product.title,
         "dataType": "map",

@@ -97,7 +97,7 @@ def _product(catalog: Catalog, product: ProductFacts, version: str, address: str
     yield '<Layer queryable="1">'
     yield f"<Name>{escape(product.name)}</Name><Title>{escape(product.title)}</Title>"
     yield f"<Abstract>{escape(' '.join(filter(None, (product.long_name, product.level, product.units))))}</Abstract>"
-    yield from _bounds(catalog, product, version)
+    yield from _bounds(catalog, [product], version)
     yield from _dimensions(product, version)
     request = f"{address}service=WMS&version={version}&request=GetLegendGraphic"
     href = f"{request}&layer={quote(product.name)}&format=image/png"
@@ -106,25 +106,24 @@ def _product(catalog: Catalog, product: ProductFacts, version: str, address: str
 
 
 def _overlay(catalog: Catalog, name: str, version: str) -> Iterator[str]:
-    product = next(each for each in catalog.products.values() if name in each.overlays)
     yield f"<Layer><Name>{escape(name)}</Name><Title>{escape(catalog.overlays[name].title)}</Title>"
-    yield from _bounds(catalog, product, version)
+    yield from _bounds(catalog, [each for each in catalog.products.values() if name in each.overlays], version)
     yield "<Style><Name>default</Name><Title>default</Title></Style></Layer>"
 
 
-def _bounds(catalog: Catalog, product: ProductFacts, version: str) -> Iterator[str]:
-    west, south, east, north = _within_world(product.bounds)
+def _bounds(catalog: Catalog, products: Sequence[ProductFacts], version: str) -> Iterator[str]:
+    """Yield the boxes that contain some products, in degrees and in each CRS in which all of them have a box."""
+    west, south, east, north = _union([each.world_bounds for each in products])
     if version == "1.3.0":
         yield f"<EX_GeographicBoundingBox><westBoundLongitude>{west}</westBoundLongitude>"
         yield f"<eastBoundLongitude>{east}</eastBoundLongitude><southBoundLatitude>{south}</southBoundLatitude>"
         yield f"<northBoundLatitude>{north}</northBoundLatitude></EX_GeographicBoundingBox>"
     else:
         yield f'<LatLonBoundingBox minx="{west}" miny="{south}" maxx="{east}" maxy="{north}"/>'
-    boxes = dict(catalog.boxes.get(product.name, {}))
-    if product.crs:
-        boxes.setdefault(product.crs, product.own_bounds)
     tag = "CRS" if version == "1.3.0" else "SRS"
-    for code, (xmin, ymin, xmax, ymax) in boxes.items():
+    boxes = [_boxes(catalog, each) for each in products]
+    for code in [each for each in boxes[0] if all(each in own for own in boxes)]:
+        xmin, ymin, xmax, ymax = _union([own[code] for own in boxes])
         is_swapped = version == "1.3.0" and code in catalog.north_first
         box = (ymin, xmin, ymax, xmax) if is_swapped else (xmin, ymin, xmax, ymax)
         limits = " ".join(
@@ -133,11 +132,17 @@ def _bounds(catalog: Catalog, product: ProductFacts, version: str) -> Iterator[s
         yield f'<BoundingBox {tag}="{escape(code)}" {limits}/>'
 
 
-def _within_world(box: Box) -> Box:
-    west, south, east, north = box
-    if east - west >= 360 or west < -180 or east > 180:
-        west, east = -180.0, 180.0
-    return west, max(south, -90.0), east, min(north, 90.0)
+def _boxes(catalog: Catalog, product: ProductFacts) -> dict[str, Box]:
+    """Return the bounds of a product by CRS code."""
+    boxes = dict(catalog.boxes.get(product.name, {}))
+    if product.crs:
+        boxes.setdefault(product.crs, product.own_bounds)
+    return boxes
+
+
+def _union(boxes: Sequence[Box]) -> Box:
+    lefts, bottoms, rights, tops = zip(*boxes, strict=True)
+    return min(lefts), min(bottoms), max(rights), max(tops)
 
 
 def _dimensions(product: ProductFacts, version: str) -> Iterator[str]:

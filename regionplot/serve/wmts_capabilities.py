@@ -56,7 +56,7 @@ def _operation(name: str, address: str) -> str:
 
 
 def _layer(product: ProductFacts, root: str) -> Iterator[str]:
-    west, south, east, north = product.bounds
+    west, south, east, north = product.world_bounds
     times = [time for time in product.fields if time]
     yield f"<Layer><ows:Title>{escape(product.title)}</ows:Title>"
     yield f"<ows:Abstract>{escape(' '.join(filter(None, (product.long_name, product.units))))}</ows:Abstract>"
