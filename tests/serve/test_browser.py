@@ -5,10 +5,14 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+import numpy as np
 import pytest
-from service_client import TIMES, write_series
+import rasterio
+from rasterio.transform import from_origin
+from service_client import TIMES, columns, write_raster, write_series
 from service_process import ServiceProcess, running_service
 
 playwright = pytest.importorskip("playwright.sync_api")
@@ -182,3 +186,23 @@ def test_the_page_is_accessible_and_fits(page) -> None:
     assert [each["id"] for each in found if each["impact"] in ("serious", "critical")] == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert page.locator("#map").bounding_box()["height"] > 250
+
+
+def test_a_photo_without_regions_has_the_whole_window_and_no_empty_legend(browser, tmp_path: Path) -> None:
+    profile = {"driver": "GTiff", "width": 40, "height": 40, "count": 3, "dtype": "uint8", "photometric": "RGB"}
+    with rasterio.open(
+        tmp_path / "a.tif", "w", crs="EPSG:4326", transform=from_origin(8, 48, 0.1, 0.1), **profile
+    ) as file:
+        file.write(np.full((3, 40, 40), 99, dtype="uint8"))
+    write_raster(tmp_path / "b.tif", columns())
+    with running_service(tmp_path, str(tmp_path)) as started:
+        started.wait_until_ready()
+        for width in (1100, 400):
+            opened = browser.new_page(viewport={"width": width, "height": 700})
+            opened.goto(f"http://127.0.0.1:{started.port}/")
+            until(opened, "document.querySelector('#legend-image').naturalWidth === 1")
+            until(opened, "document.querySelector('#legend').hidden")
+            assert opened.locator("#map").bounding_box()["width"] == width
+            opened.locator("#product").select_option("b")
+            until(opened, "!document.querySelector('#legend').hidden")
+            opened.close()

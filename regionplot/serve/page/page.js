@@ -114,8 +114,13 @@ function showLate(count) {
   if (count) followRun();
 }
 
+/** Show the legend, unless the product has none: then its image is a single pixel. */
+function showLegend() {
+  byId("legend").hidden = byId("legend-image").naturalWidth <= 1;
+}
+
 /** Return the height of the legend, which covers the lower edge of the map. */
-const covered = () => byId("map").clientHeight - byId("legend").offsetTop;
+const covered = () => byId("legend").hidden ? 0 : byId("map").clientHeight - byId("legend").offsetTop;
 
 function savePlace() {
   if (!catalog) return;
@@ -262,6 +267,7 @@ function listen() {
   byId("play").addEventListener("click", togglePlay);
   byId("help").addEventListener("click", () => byId("keys").showModal());
   byId("series-close").addEventListener("click", forgetPoint);
+  byId("legend-image").addEventListener("load", showLegend);
   for (const id of ["sheet", "keys"]) byId(`${id}-close`).addEventListener("click", () => byId(id).close());
   document.addEventListener("keydown", onKey);
   setInterval(() => document.hidden || followRun(), POLL_MILLISECONDS);
