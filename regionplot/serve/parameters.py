@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TypeVar
 
 from regionplot.serve.catalog import Box
 from regionplot.settings.serve import ServeSettings
 
+_TIME_WITH_OFFSET = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?)([+ -])(\d\d:?\d\d)", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(\d{1,20}(\.\d{0,30})?|\.\d{1,30})([eE][+-]?\d{1,2})?", re.ASCII)
 _WHOLE = re.compile(r"\d{1,6}", re.ASCII)
 OWN_CRS = "LOCAL:MAP"
@@ -185,6 +187,21 @@ def parse_box(text: str, width: int, height: int, name: str = "bbox") -> Box:
         if (high - low) / count < _MIN_STEP * max(abs(low), abs(high), 1e-6):
             raise RequestError(f"{name} is too small for its coordinates", locator=name)
     return xmin, ymin, xmax, ymax
+
+
+def utc_time(text: str) -> str:
+    """Return a time with an offset, such as `2026-03-10T07:00:00+01:00`, in UTC. Return other texts unchanged.
+
+    In an address, an unescaped plus sign is a space.
+    """
+    if not (match := _TIME_WITH_OFFSET.fullmatch(text)):
+        return text
+    time, sign, offset = match.groups()
+    try:
+        found = datetime.fromisoformat(f"{time}{'-' if sign == '-' else '+'}{offset}").astimezone(UTC)
+    except (ValueError, OverflowError):
+        return text
+    return found.isoformat().replace("+00:00", "Z")
 
 
 def parse_crs(text: str, name: str = "crs") -> str:

@@ -26,6 +26,7 @@ from regionplot.serve.parameters import (
     parse_size,
     parse_whole,
     parse_whole_up_to,
+    utc_time,
 )
 from regionplot.serve.recoloring import Recoloring
 
@@ -189,7 +190,7 @@ def find_field(product: ProductFacts, time: str, level: str = "") -> FieldFacts:
     product : ProductFacts
         The product.
     time : str
-        Time in ISO format.
+        Time in ISO format, in UTC or with an offset.
     level : str, optional
         Level, with or without units. By default, the default level.
 
@@ -201,6 +202,7 @@ def find_field(product: ProductFacts, time: str, level: str = "") -> FieldFacts:
     fields = fields_at(product, level)
     if time in ("", "latest", "current"):
         time = product.default_time
+    time = utc_time(time)
     exact = time if time.endswith("Z") or not time else f"{time}Z"
     for key in (exact, exact.replace(".000Z", "Z"), f"{exact[:-1]}:00Z", f"{exact[:-1]}T00:00:00Z"):
         if key in fields:

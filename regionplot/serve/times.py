@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from regionplot.serve.catalog import FieldFacts, ProductFacts
-from regionplot.serve.parameters import RequestError, echo
+from regionplot.serve.parameters import RequestError, echo, utc_time
 from regionplot.serve.request import fields_at, find_field
 
 MAX_VALUES = 240
@@ -25,7 +25,7 @@ def find_time(product: ProductFacts, text: str, level: str = "") -> FieldFacts:
     if not text:
         return find_field(product, "", level)
     found, last = find_times(product, text, level), text.rpartition(",")[2]
-    end = last.split("/")[1] if "/" in last else ""
+    end = utc_time(last.split("/")[1]) if "/" in last else ""
     before = [each for each in found if not ("T" in end and _is_after(each.time, end))]
     return (before or found)[-1]
 
@@ -65,7 +65,7 @@ def _part(product: ProductFacts, fields: Sequence[FieldFacts], text: str, level:
     """Return the fields of one time or one range."""
     if "/" not in text:
         return [find_field(product, text, level)]
-    start, end, period = (*text.split("/"), "")[:3]
+    start, end, period = (*(utc_time(each) for each in text.split("/")), "")[:3]
     if text.count("/") > 2 or not (_is_limit(start) and _is_limit(end)):
         raise RequestError(f"{echo(text)} is not a range of times; write START/END", locator="time")
     found = [each for each in fields if _is_after(each.time, start) and _is_after(end, each.time)]
