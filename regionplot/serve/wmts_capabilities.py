@@ -37,7 +37,7 @@ def wmts_capabilities(catalog: Catalog, root: str) -> str:
             *(_operation(name, f"{root}/wmts?") for name in ("GetCapabilities", "GetTile")),
             "</ows:OperationsMetadata>",
             "<Contents>",
-            *(line for product in catalog.products.values() for line in _layer(product, root)),
+            *(line for product in catalog.products.values() for line in _layer(catalog, product, root)),
             *(line for name in CODES for line in _matrices(name)),
             "</Contents>",
             f"<ServiceMetadataURL xlink:href={quoteattr(f'{root}/wmts?service=WMTS&request=GetCapabilities')}/>",
@@ -55,14 +55,19 @@ def _operation(name: str, address: str) -> str:
     return f'<ows:Operation name="{name}"><ows:DCP><ows:HTTP>{get}</ows:HTTP></ows:DCP></ows:Operation>'
 
 
-def _layer(product: ProductFacts, root: str) -> Iterator[str]:
+def _layer(catalog: Catalog, product: ProductFacts, root: str) -> Iterator[str]:
     west, south, east, north = product.world_bounds
     times = [time for time in product.fields if time]
     yield f"<Layer><ows:Title>{escape(product.title)}</ows:Title>"
     yield f"<ows:Abstract>{escape(' '.join(filter(None, (product.long_name, product.units))))}</ows:Abstract>"
     yield f"<ows:WGS84BoundingBox><ows:LowerCorner>{west:.9g} {south:.9g}</ows:LowerCorner>"
     yield f"<ows:UpperCorner>{east:.9g} {north:.9g}</ows:UpperCorner></ows:WGS84BoundingBox>"
-    yield f"<ows:Identifier>{escape(product.name)}</ows:Identifier>{_STYLE}"
+    yield f"<ows:Identifier>{escape(product.name)}</ows:Identifier>"
+    if box := catalog.boxes.get(product.name, {}).get("EPSG:3857"):  # GDAL cannot project a box that contains a pole
+        xmin, ymin, xmax, ymax = box
+        yield f'<ows:BoundingBox crs="urn:ogc:def:crs:EPSG::3857"><ows:LowerCorner>{xmin:.9g} {ymin:.9g}'
+        yield f"</ows:LowerCorner><ows:UpperCorner>{xmax:.9g} {ymax:.9g}</ows:UpperCorner></ows:BoundingBox>"
+    yield _STYLE
     for media in FORMATS.values():
         yield f"<Format>{media}</Format>"
     if times:

@@ -101,6 +101,12 @@ def test_boxes_in_web_mercator_reach_the_edge_of_the_map(client: Client) -> None
         (layer,) = boxes(client, "/wms?request=GetCapabilities&version=1.3.0", "Layer", name)
         (box,) = [each for each in layer if each.get("CRS") == "EPSG:3857"]
         limits = [float(box.get(edge, "")) for edge in ("minx", "miny", "maxx", "maxy")]
+        tiled = boxes(client, "/wmts?service=WMTS&request=GetCapabilities", "Layer", name)
+        for each in [part for layer in tiled for part in layer if str(part.get("crs")).endswith(":3857")]:
+            corners = [float(number) for corner in each for number in (corner.text or "").split()]
+            assert np.allclose(corners, limits)
+            assert name == "shifted"
+        assert len(tiled) == (name == "shifted")
         assert np.allclose(limits[1::2], [-MERCATOR, MERCATOR], rtol=0.02)
         assert limits[0] <= -MERCATOR + 1
         assert limits[2] >= MERCATOR - 1
