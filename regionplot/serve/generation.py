@@ -208,17 +208,21 @@ def _boxes(config: Config, data: SharedData) -> dict[str, Box]:
     """Return the bounds of a raster for each usual CRS."""
     geometry = data.info.geometry
     extent = geometry.extent
-    found = {}
-    for code in config.serve.projections:
-        shown = _within_mercator(extent) if code == _WEB_MERCATOR and geometry.crs.is_geographic else extent
-        found[code] = _bounds(shown, geometry.crs, upright(parse_crs(code)).crs)
+    found = {
+        code: _bounds(extent, geometry.crs, upright(parse_crs(code)).crs)
+        for code in config.serve.projections
+        if code != _WEB_MERCATOR
+    }
+    if _WEB_MERCATOR in config.serve.projections:
+        shown = _within_mercator(_degrees(extent, geometry.crs))
+        found = {_WEB_MERCATOR: _bounds(shown, LONLAT_CRS, parse_crs(_WEB_MERCATOR))} | found
     return found
 
 
-def _within_mercator(extent: Extent) -> Extent:
-    """Return the part of an extent in degrees that Web Mercator shows."""
-    south, north = (min(max(edge, -_MERCATOR_EDGE), _MERCATOR_EDGE) for edge in (extent.ymin, extent.ymax))
-    return Extent(extent.xmin, extent.xmax, south, north) if south < north else extent
+def _within_mercator(box: Box) -> Extent:
+    """Return the part of a box in degrees that Web Mercator shows."""
+    west, south, east, north = box
+    return Extent(west, east, max(south, -_MERCATOR_EDGE), min(north, _MERCATOR_EDGE))
 
 
 def _region(region: Region, data: SharedData) -> RegionFacts | None:
