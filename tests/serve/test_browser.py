@@ -195,9 +195,10 @@ def test_a_photo_without_regions_has_the_whole_window_and_no_empty_legend(browse
     ) as file:
         file.write(np.full((3, 40, 40), 99, dtype="uint8"))
     write_raster(tmp_path / "b.tif", columns())
+    write_raster(tmp_path / "world.tif", columns(20, 40), west=-180, north=90, cell=9)
     with running_service(tmp_path, str(tmp_path)) as started:
         started.wait_until_ready()
-        for width in (1100, 400):
+        for width, zoom in ((1100, 2), (400, 1)):
             opened = browser.new_page(viewport={"width": width, "height": 700})
             opened.goto(f"http://127.0.0.1:{started.port}/")
             until(opened, "document.querySelector('#legend-image').naturalWidth === 1")
@@ -205,4 +206,7 @@ def test_a_photo_without_regions_has_the_whole_window_and_no_empty_legend(browse
             assert opened.locator("#map").bounding_box()["width"] == width
             opened.locator("#product").select_option("b")
             until(opened, "!document.querySelector('#legend').hidden")
+            opened.goto(f"http://127.0.0.1:{started.port}/?product=world")
+            until(opened, "new URLSearchParams(location.search).has('zoom')")
+            assert float(query(opened)["zoom"]) == zoom, "the map shows as many longitudes as it can"
             opened.close()

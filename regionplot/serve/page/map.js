@@ -27,7 +27,7 @@ export class MapView {
       keyboardEventTarget: `${target}-frame`, // a target that takes the focus would have to be clicked before it moves
       controls: [new Zoom(), new ScaleLine()],
       layers: [new VectorLayer({ source: this.marks, zIndex: 10 })],
-      view: new View({ center: [0, 0], zoom: 2, constrainResolution: true }),
+      view: new View({ center: [0, 0], zoom: 2, constrainResolution: true, showFullExtent: true }),
     });
     this.map.on("moveend", onMove);
     this.map.on("loadstart", () => onBusy(true));
