@@ -178,7 +178,7 @@ def catalog_json(catalog: Catalog) -> dict[str, Any]:
                 "level": product.level,
                 "levels": list(product.levels),
                 "level_units": product.level_units,
-                "bounds": product.world_bounds,
+                "bounds": product.bounds,
                 "crs": product.crs,
                 "proj4": product.proj4,
                 "own_bounds": product.own_bounds,
