@@ -8,6 +8,7 @@ import json
 import math
 import re
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 
 from regionplot.errors import FeaturesError
@@ -19,6 +20,7 @@ _COORDINATES = (("lon", "lng", "long", "longitude", "x", "easting"), ("lat", "la
 """Names of the columns with the coordinates, without case and separators. The first name is preferred."""
 _DELIMITERS = ",;\t|"
 _MAX_BYTES = 2**26
+_MAX_ROWS, _MAX_CELLS = 1_000_000, 20_000_000
 _INTEGER = re.compile(r"[+-]?\d{1,15}")
 _CODE = re.compile(r"[+-]?0\d")
 """Start of a number with leading zeros, such as a FIPS code. Such a column is text."""
@@ -39,19 +41,24 @@ def points_as_geojson(path: Path) -> bytes:
     Parameters
     ----------
     path : Path
-        Delimited text in UTF-8, of at most 64 MiB.
+        Delimited text in UTF-8, of at most 64 MiB and a million rows.
 
     Raises
     ------
     FeaturesError
-        If the file cannot be read, or has no columns with coordinates.
+        If the file cannot be read, is too large, or has no columns with coordinates.
     """
     text = _text_of(path)
     delimiter = max(_DELIMITERS, key=text.partition("\n")[0].count)
     try:
-        header, *rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)) or [[]]
+        lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+        header, rows = next(lines, []), list(islice(lines, _MAX_ROWS + 1))
     except csv.Error as error:
         raise FeaturesError(f"{path}: cannot be read as a table of points: {error}") from None
+    if len(rows) > _MAX_ROWS or len(rows) * len(header) > _MAX_CELLS:
+        raise FeaturesError(
+            f"{path}: the table has more than {_MAX_ROWS:,} rows or {_MAX_CELLS:,} cells; convert it to GeoPackage"
+        )
     columns = [name.strip() for name in header]
     x, y = (_column_of(columns, names) for names in _COORDINATES)
     if x is None or y is None:
@@ -61,15 +68,17 @@ def points_as_geojson(path: Path) -> bytes:
     decimal = "." if delimiter == "," else ","
     values = [_values([row[number] for row in cells], decimal) for number in range(len(columns))]
     names = [number for number, name in enumerate(columns) if name and number not in (x, y)]
-    features = [
-        {
-            "type": "Feature",
-            "properties": {columns[number]: values[number][row] for number in names},
-            "geometry": _point(_number(cells[row][x], decimal), _number(cells[row][y], decimal)),
-        }
+    features = (  # as texts, because a million dictionaries would take a gigabyte
+        json.dumps(
+            {
+                "type": "Feature",
+                "properties": {columns[number]: values[number][row] for number in names},
+                "geometry": _point(_number(cells[row][x], decimal), _number(cells[row][y], decimal)),
+            }
+        )
         for row in range(len(cells))
-    ]
-    return json.dumps({"type": "FeatureCollection", "features": features}).encode()
+    )
+    return f'{{"type": "FeatureCollection", "features": [{",".join(features)}]}}'.encode()
 
 
 def _text_of(path: Path) -> str:

@@ -105,6 +105,19 @@ def test_the_contents_are_listed(written) -> None:
         ("name,lon,lat\nKöln,7,51\n", "latin-1", "is not text in UTF-8; save it as CSV UTF-8"),
         ('lon,lat\n1,"' + 200_000 * "x" + '"\n', "utf-8", "cannot be read as a table of points: field larger"),
         ("name,lon,lat\n", "utf-16", "is not text in UTF-8"),
+        ("lon,lat\n" + 1_000_001 * "1,2\n", "utf-8", "has more than 1,000,000 rows or 20,000,000 cells; convert"),
+        ("lon,lat" + 2000 * "," + "\n" + 10_001 * "1,2\n", "utf-8", "has more than 1,000,000 rows or 20,000,000 cells"),
+        ("lon,lat\n" + 2**26 * "1", "utf-8", "has more than 67,108,864 bytes"),
+    ],
+    ids=[
+        "no longitude",
+        "control characters",
+        "Latin-1",
+        "a long cell",
+        "UTF-16",
+        "many rows",
+        "many cells",
+        "a large file",
     ],
 )
 def test_a_faulty_table_is_refused(written, text: str, encoding: str, message: str) -> None:
