@@ -229,7 +229,7 @@ def _open_ends(settings: ColorSettings) -> str:
 
 
 def _rounded(values: Floats) -> list[float]:
-    """Return values in few digits that are as different as the values are. Values in ascending order are expected.
+    """Round increasing values to few digits that still tell them apart.
 
     The distance to the nearest value determines the digits, because the values can have different magnitudes.
     """

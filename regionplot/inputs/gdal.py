@@ -11,7 +11,7 @@ import importlib
 import re
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any
@@ -137,7 +137,7 @@ def open_raster(path: Path, name: str | None = None, open_options: Mapping[str, 
     if driver == "netCDF":
         silence_hdf5()
     without_transform = ignored_warnings(rasterio.errors.NotGeoreferencedWarning)  # files with 2-D coordinates
-    with reading(path), gdal_errors(path, _problem(path, driver)), without_transform:
+    with reading(path), gdal_errors(path, "cannot be read as a raster"), without_transform:
         whole = gdal_name(path)
         dataset = rasterio.open(
             whole if name in (None, str(path)) else name,
@@ -185,15 +185,15 @@ def gdal_errors(path: Path, problem: str = "cannot be read") -> Iterator[None]:
     try:
         yield
     except (RasterioError, CRSError, OSError) as error:
-        raise RasterError(f"{path}: {problem}: {_first_line(error)}") from error
+        raise RasterError(f"{path}: {problem}{_hint(path)}: {_first_line(error)}") from error
 
 
-def _problem(path: Path, driver: str) -> str:
-    """Return the beginning of the message for a file that GDAL cannot open."""
-    if driver == NETCDF and read_start(path, RasterError).startswith(_CDF5):
-        cure = f"nccopy -k nc4 {path.name} copy.nc"
-        return f"cannot be read as a raster (this GDAL may not read the format CDF-5; convert the file: {cure})"
-    return "cannot be read as a raster"
+def _hint(path: Path) -> str:
+    """Return the cure for a file in a format that GDAL may not read, or an empty text."""
+    with suppress(RasterError):  # there is no such file
+        if read_start(path, RasterError).startswith(_CDF5):
+            return f" (this GDAL may not read the format CDF-5; convert the file: nccopy -k nc4 {path.name} copy.nc)"
+    return ""
 
 
 def _first_line(error: BaseException) -> str:

@@ -33,9 +33,10 @@ _VERTICAL_WORDS = ("pressure", "height", "altitude", "depth", "model_level", "_s
 _MAX_SOURCE = 80
 """Maximum length of the name of a source."""
 _LEVEL_TAG = "LEVEL"
-_WRF_TIME, _WRF_COORDINATE, _WRF_START = "time", "XTIME", "SIMULATION_START_DATE"
-"""In WRF output: time axis in lower case, coordinate with the minutes since the start of the run, attribute with this
-start."""
+_WRF_MINUTES = "XTIME"
+"""Coordinate of WRF output: minutes since the start of the run."""
+_WRF_START = "SIMULATION_START_DATE"
+"""Global attribute of WRF output: the start of the run."""
 _REFERENCE_TIME = "REF_TIME"
 _TIME_TAGS = ("VALID_TIME", "TIFFTAG_DATETIME", "REF_TIME")
 
@@ -133,7 +134,7 @@ def _global(tags: Tags, name: str) -> str:
 
 def _wrf_start(tags: Tags) -> datetime | None:
     """Return the start of the run of WRF that wrote a variable. Return None for other variables."""
-    is_wrf = _WRF_COORDINATE in tags.get("coordinates", "").split()
+    is_wrf = _WRF_MINUTES in tags.get("coordinates", "").split()
     return parse_time(_global(tags, _WRF_START)) if is_wrf else None
 
 
@@ -220,7 +221,7 @@ def _axis_time(axis: str, value: str, tags: Tags, path: Path) -> datetime | None
     The coordinate of an axis without start time can be a text. If the coordinate cannot be decoded, or if the axis
     holds times of a climatology, log a warning.
     """
-    if axis.lower() == _WRF_TIME and (start := _wrf_start(tags)) is not None:
+    if axis.lower() in _TIME_AXES and (start := _wrf_start(tags)) is not None:
         tags = {f"{axis}#units": f"minutes since {start:%Y-%m-%d %H:%M:%S}", **tags}
     units, calendar = tags.get(f"{axis}#units", ""), tags.get(f"{axis}#calendar", "standard")
     if not _has_start(axis, tags) and (time := parse_time(value)) is not None:

@@ -165,7 +165,7 @@ def render_regions(
     method = start_method(config) if client is None else "dask"
     store.prepare_directory(config.output.directory)
     with locked(config.output.directory):
-        facts, policies = RunFacts.of(config), (redraw, scope, leftovers)
+        facts, policies = RunFacts.of(config), (redraw, scope, leftovers)  # no variable keeps the names in memory
         with RunRecord(facts, assign_file_names(selected, config), watch, method, *policies) as record:
             record.client = client
             moment = _draw_all(record, data, layers, selected, observer or Observer())

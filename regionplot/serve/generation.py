@@ -222,7 +222,8 @@ def _boxes(config: Config, data: SharedData) -> dict[str, Box]:
 def _within_mercator(box: Box) -> Extent:
     """Return the part of a box in degrees that Web Mercator shows."""
     west, south, east, north = box
-    return Extent(west, east, max(south, -_MERCATOR_EDGE), min(north, _MERCATOR_EDGE))
+    south, north = (min(max(edge, -_MERCATOR_EDGE), _MERCATOR_EDGE) for edge in (south, north))
+    return Extent(west, east, south, north)
 
 
 def _region(region: Region, data: SharedData) -> RegionFacts | None:
